@@ -1,0 +1,147 @@
+//! OTLP/gRPC whose messages are bytes.
+//!
+//! Neither side of the comparison may pay for protobuf in the generator or the sink, so both use tonic with a
+//! codec that hands over the bytes of a message as they came.
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Buf, BufMut, Bytes};
+use forebay_otlp::Signal;
+use http::uri::PathAndQuery;
+use tonic::{
+    Request, Response, Status,
+    client::Grpc as Client,
+    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    server::{Grpc as Server, UnaryService},
+    transport::{Channel, Endpoint},
+};
+use tower_service::Service;
+
+use crate::Error;
+
+/// A server that has not answered by then will not.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Messages are not looked into.
+#[derive(Clone, Copy, Debug, Default)]
+struct RawCodec;
+
+impl Codec for RawCodec {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        *self
+    }
+
+    fn decoder(&mut self) -> Self {
+        *self
+    }
+}
+
+impl Encoder for RawCodec {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, message: Bytes, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        out.reserve(message.len());
+        out.put(message);
+        Ok(())
+    }
+}
+
+impl Decoder for RawCodec {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(message.copy_to_bytes(message.remaining())))
+    }
+}
+
+/// One connection to a trace service.
+#[derive(Clone, Debug)]
+pub struct TraceClient(Client<Channel>);
+
+impl TraceClient {
+    /// Connects to `address` in clear text.
+    ///
+    /// # Errors
+    /// If nobody listens there.
+    pub async fn connect(address: SocketAddr) -> Result<Self, Error> {
+        let channel = Endpoint::from_shared(format!("http://{address}"))?.timeout(TIMEOUT).connect().await?;
+        Ok(Self(Client::new(channel)))
+    }
+
+    /// Sends one encoded `ExportTraceServiceRequest`; the answer is an encoded `ExportTraceServiceResponse`.
+    ///
+    /// # Errors
+    /// The server's refusal, or that of the connection.
+    pub async fn export(&mut self, request: Bytes) -> Result<Bytes, Status> {
+        self.0.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let path = PathAndQuery::from_static(Signal::Traces.grpc_path());
+        Ok(self.0.unary(Request::new(request), path, RawCodec).await?.into_inner())
+    }
+}
+
+/// A trace service that gives each request to `on_request` and accepts it.
+#[derive(Debug)]
+pub struct TraceService<F> {
+    on_request: Arc<F>,
+    max_message: usize,
+}
+
+impl<F: Fn(Bytes)> TraceService<F> {
+    /// Accepts messages up to `max_message` bytes.
+    pub fn new(max_message: usize, on_request: F) -> Self {
+        Self { on_request: Arc::new(on_request), max_message }
+    }
+}
+
+impl<F> Clone for TraceService<F> {
+    fn clone(&self) -> Self {
+        Self { on_request: Arc::clone(&self.on_request), max_message: self.max_message }
+    }
+}
+
+impl<F: Fn(Bytes)> UnaryService<Bytes> for TraceService<F> {
+    type Response = Bytes;
+    type Future = Ready<Result<Response<Bytes>, Status>>;
+
+    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
+        (self.on_request)(request.into_inner());
+        // An empty message is the response that accepts everything.
+        ready(Ok(Response::new(Bytes::new())))
+    }
+}
+
+impl<F: Fn(Bytes) + Send + Sync + 'static> Service<http::Request<tonic::body::Body>> for TraceService<F> {
+    type Response = http::Response<tonic::body::Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<tonic::body::Body>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move {
+            if request.uri().path() != Signal::Traces.grpc_path() {
+                return Ok(Status::unimplemented("only Export of traces is served").into_http());
+            }
+            let mut server = Server::new(RawCodec).max_decoding_message_size(service.max_message);
+            Ok(server.unary(service, request).await)
+        })
+    }
+}

@@ -1,0 +1,120 @@
+//! What Linux knows about a process.
+
+use std::{fmt, fs, time::Duration};
+
+use serde::Serialize;
+
+use crate::Error;
+
+/// `utime` and `stime` count hundredths of a second on every Linux a collector runs on (USER_HZ).
+const TICKS_PER_SECOND: u64 = 100;
+
+/// User and system CPU time that process `pid` has used; of its dead children nothing. `self` is a pid too.
+///
+/// # Errors
+/// If the process is gone.
+pub fn cpu_time(pid: impl std::fmt::Display) -> Result<Duration, Error> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The second field is the command in parentheses, which may hold anything; what follows starts with field 3.
+    let (_, fields) = stat.rsplit_once(") ").ok_or("/proc/PID/stat has no command")?;
+    let ticks = ticks(fields.split_whitespace().skip(11).take(2))?;
+    Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+}
+
+/// CPU time that `core` has spent on anything but idling and waiting for disks.
+///
+/// # Errors
+/// If there is no such core.
+pub fn core_time(core: usize) -> Result<Duration, Error> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let name = format!("cpu{core}");
+    let line = stat
+        .lines()
+        .map(str::split_whitespace)
+        .find_map(|mut fields| (fields.next()? == name).then_some(fields));
+    let fields: Vec<_> = line.ok_or_else(|| format!("there is no core {core}"))?.collect();
+    // user nice system idle iowait irq softirq steal
+    let ticks = ticks(
+        fields
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| matches!(index, 0..=2 | 5..=7))
+            .map(|(_, ticks)| *ticks),
+    )?;
+    Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+}
+
+fn ticks<'a>(fields: impl Iterator<Item = &'a str>) -> Result<u64, Error> {
+    Ok(fields.map(str::parse::<u64>).sum::<Result<u64, _>>()?)
+}
+
+/// Resident memory of process `pid` in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// Now.
+    pub resident: u64,
+    /// The most it ever was.
+    pub peak: u64,
+}
+
+/// How much memory process `pid` has and had.
+///
+/// # Errors
+/// If the process is gone.
+pub fn memory(pid: u32) -> Result<Memory, Error> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let bytes = |key: &str| -> Result<u64, Error> {
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(key))
+            .ok_or_else(|| format!("no {key} in /proc/PID/status"))?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+    };
+    Ok(Memory { resident: bytes("VmRSS:")?, peak: bytes("VmHWM:")? })
+}
+
+/// What the figures were measured on.
+#[derive(Clone, Debug, Serialize)]
+pub struct Machine {
+    /// The processor's name.
+    pub processor: String,
+    /// Cores that are online.
+    pub cores: usize,
+    /// The kernel's release.
+    pub kernel: String,
+}
+
+impl Machine {
+    /// This machine.
+    ///
+    /// # Errors
+    /// If `/proc` does not say.
+    pub fn read() -> Result<Self, Error> {
+        let info = fs::read_to_string("/proc/cpuinfo")?;
+        // Not every architecture names its processor here.
+        let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+        Ok(Self {
+            processor: name.map_or("unknown processor", |(_, name)| name).to_owned(),
+            cores: info.lines().filter(|line| line.starts_with("processor")).count(),
+            kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?.trim_end().to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({} cores), Linux {}", self.processor, self.cores, self.kernel)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_process_uses_cpu_and_memory() {
+        let memory = memory(std::process::id()).unwrap();
+        assert!(memory.resident > 0 && memory.peak >= memory.resident);
+        assert!(cpu_time("self").unwrap() < core_time(0).unwrap() + Duration::from_secs(3600));
+    }
+}

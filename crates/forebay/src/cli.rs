@@ -1,0 +1,61 @@
+//! The command line, as the Collector's.
+
+use clap::{Args, Parser, Subcommand};
+
+/// A trace sampling pipeline in the style of the OpenTelemetry Collector.
+///
+/// Without a command, runs the pipelines of the configuration until SIGINT or SIGTERM.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = false, subcommand_negates_reqs = true)]
+pub(crate) struct Cli {
+    /// What to run.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub(crate) sources: Sources,
+}
+
+/// Everything but running pipelines.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Check a configuration: everything that would fail at start fails here.
+    Validate(Sources),
+    /// List the components that configurations can use.
+    Components,
+    /// Print the configuration that results from all sources.
+    PrintConfig {
+        /// Where the configuration comes from.
+        #[command(flatten)]
+        sources: Sources,
+        /// Print passwords, tokens and headers instead of [REDACTED].
+        #[arg(long)]
+        unredacted: bool,
+    },
+}
+
+/// Where the configuration comes from.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Sources {
+    /// A configuration: a path, `file:PATH`, `env:NAME` or `yaml:TEXT`. Repeat to merge several, later ones
+    /// winning.
+    #[arg(long = "config", value_name = "URI")]
+    pub(crate) configs: Vec<String>,
+    /// Set one value, `processors.batch.timeout=2s`, after all configurations. Repeatable.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) sets: Vec<String>,
+    /// Feature gates to switch, comma-separated: `name` or `+name` on, `-name` off.
+    #[arg(long, value_name = "GATES", value_delimiter = ',', allow_hyphen_values = true)]
+    pub(crate) feature_gates: Vec<String>,
+}
+
+impl Sources {
+    /// These and then `other`, for flags on both sides of a command.
+    #[must_use]
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.configs.extend(other.configs);
+        self.sets.extend(other.sets);
+        self.feature_gates.extend(other.feature_gates);
+        self
+    }
+}

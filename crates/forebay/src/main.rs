@@ -1,0 +1,35 @@
+//! The `forebay` binary: reads a configuration, wires components, runs them until it is told to stop.
+//!
+//! What a configuration says is read in [`settings`]; which components there are is listed in
+//! [`components`]; [`service`] starts and stops them.
+
+mod cli;
+mod commands;
+mod components;
+mod extensions;
+mod gates;
+mod http_server;
+mod logging;
+mod memory;
+mod service;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Chosen for its speed with many small and short-lived blocks, and for giving memory back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match cli.command {
+        None => commands::run(&cli.sources),
+        Some(cli::Command::Validate(sources)) => commands::validate(&cli.sources.and(sources)),
+        Some(cli::Command::Components) => commands::components(),
+        Some(cli::Command::PrintConfig { sources, unredacted }) => {
+            commands::print_config(&cli.sources.and(sources), unredacted)
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! `opentelemetry/proto/trace/v1`
+
+use super::Kind::{Enum, Fixed32, Fixed64, Id, Nested, String, Uint32};
+use super::common::{KEY_VALUE, RESOURCE, SCOPE};
+use super::{Message, repeated, single};
+
+pub(super) static RESOURCE_SPANS: Message = Message {
+    name: "ResourceSpans",
+    fields: &[
+        single(1, "resource", Nested(&RESOURCE)),
+        repeated(2, "scopeSpans", Nested(&SCOPE_SPANS)),
+        single(3, "schemaUrl", String),
+    ],
+};
+
+static SCOPE_SPANS: Message = Message {
+    name: "ScopeSpans",
+    fields: &[
+        single(1, "scope", Nested(&SCOPE)),
+        repeated(2, "spans", Nested(&SPAN)),
+        single(3, "schemaUrl", String),
+    ],
+};
+
+static SPAN: Message = Message {
+    name: "Span",
+    fields: &[
+        single(1, "traceId", Id),
+        single(2, "spanId", Id),
+        single(3, "traceState", String),
+        single(4, "parentSpanId", Id),
+        single(16, "flags", Fixed32),
+        single(5, "name", String),
+        single(6, "kind", Enum(SPAN_KIND)),
+        single(7, "startTimeUnixNano", Fixed64),
+        single(8, "endTimeUnixNano", Fixed64),
+        repeated(9, "attributes", Nested(&KEY_VALUE)),
+        single(10, "droppedAttributesCount", Uint32),
+        repeated(11, "events", Nested(&EVENT)),
+        single(12, "droppedEventsCount", Uint32),
+        repeated(13, "links", Nested(&LINK)),
+        single(14, "droppedLinksCount", Uint32),
+        single(15, "status", Nested(&STATUS)),
+    ],
+};
+
+const SPAN_KIND: &[(&str, i32)] = &[
+    ("SPAN_KIND_UNSPECIFIED", 0),
+    ("SPAN_KIND_INTERNAL", 1),
+    ("SPAN_KIND_SERVER", 2),
+    ("SPAN_KIND_CLIENT", 3),
+    ("SPAN_KIND_PRODUCER", 4),
+    ("SPAN_KIND_CONSUMER", 5),
+];
+
+static EVENT: Message = Message {
+    name: "Span.Event",
+    fields: &[
+        single(1, "timeUnixNano", Fixed64),
+        single(2, "name", String),
+        repeated(3, "attributes", Nested(&KEY_VALUE)),
+        single(4, "droppedAttributesCount", Uint32),
+    ],
+};
+
+static LINK: Message = Message {
+    name: "Span.Link",
+    fields: &[
+        single(1, "traceId", Id),
+        single(2, "spanId", Id),
+        single(3, "traceState", String),
+        repeated(4, "attributes", Nested(&KEY_VALUE)),
+        single(5, "droppedAttributesCount", Uint32),
+        single(6, "flags", Fixed32),
+    ],
+};
+
+static STATUS: Message = Message {
+    name: "Status",
+    fields: &[
+        single(2, "message", String),
+        single(3, "code", Enum(STATUS_CODE)),
+    ],
+};
+
+const STATUS_CODE: &[(&str, i32)] = &[
+    ("STATUS_CODE_UNSET", 0),
+    ("STATUS_CODE_OK", 1),
+    ("STATUS_CODE_ERROR", 2),
+];

@@ -1,0 +1,270 @@
+//! Reading a body within two bounds: the request's own limit and the process's byte budget.
+//!
+//! The charge is always the capacity of the buffer, and the buffer grows with what arrives: so a bomb stops
+//! at its limit, a thousand stalled uploads hold about what they have sent, and whoever finds no room waits
+//! a moment before being refused. A declared length only makes the growth exact.
+
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use forebay_pipeline::{Budget, Charge};
+use http_body::Body;
+use http_body_util::BodyExt;
+use tokio::time::Instant;
+
+use crate::inflate::{Coding, InflateError, Inflater};
+use crate::reject::{Kind, Reject};
+
+/// The largest first buffer: beyond this a declared length is believed only as it arrives.
+const FIRST_AT_MOST: usize = 1 << 20;
+/// The first buffer of a body whose length is not known.
+const FIRST_AT_LEAST: usize = 16 << 10;
+/// A guess at how well telemetry compresses; too low costs copies, too high a moment's memory.
+const EXPANSION: usize = 6;
+/// After so many decoded bytes others get their turn.
+const TURN: usize = 512 << 10;
+
+/// How much one body may hold, and where room comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct Allowance {
+    pub(crate) budget: Budget,
+    /// Bytes after decoding.
+    pub(crate) limit: usize,
+    /// What the configuration calls the limit.
+    pub(crate) limit_key: &'static str,
+    /// How long to wait for room, in all: some clients drop what is refused.
+    pub(crate) patience: Duration,
+}
+
+/// A whole body, decoded, and what it costs.
+#[derive(Debug)]
+pub(crate) struct Payload {
+    pub(crate) bytes: Bytes,
+    pub(crate) charge: Charge,
+}
+
+/// The pieces of a body, without trailers and empty frames.
+pub(crate) struct Pieces<B> {
+    body: B,
+    returned: Bytes,
+}
+
+/// A body being collected.
+pub(crate) struct Gathering<'a> {
+    allowance: &'a Allowance,
+    coding: Coding,
+    inflater: Option<Inflater>,
+    bytes: Vec<u8>,
+    /// The capacity of the first buffer.
+    first: usize,
+    /// What the buffer can grow to.
+    most: usize,
+    /// The capacity of `bytes`.
+    charge: Charge,
+    /// What the decoder itself holds.
+    working_memory: Charge,
+    /// Set by the first wait for room.
+    out_of_patience: Option<Instant>,
+}
+
+impl<B> Pieces<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::fmt::Display,
+{
+    pub(crate) fn new(body: B) -> Self {
+        Self {
+            body,
+            returned: Bytes::new(),
+        }
+    }
+
+    /// The next bytes, at least one; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Reject> {
+        if !self.returned.is_empty() {
+            return Ok(Some(std::mem::take(&mut self.returned)));
+        }
+        while let Some(frame) = self.body.frame().await {
+            let frame = frame.map_err(|error| {
+                Reject::new(Kind::Gone, format!("the body could not be read: {error}"))
+            })?;
+            if let Ok(data) = frame.into_data()
+                && !data.is_empty()
+            {
+                return Ok(Some(data));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Exactly `N` bytes, or how many there were before the end.
+    pub(crate) async fn exactly<const N: usize>(
+        &mut self,
+    ) -> Result<Result<[u8; N], usize>, Reject> {
+        let mut bytes = [0; N];
+        let mut filled = 0;
+        while filled < N {
+            let Some(mut piece) = self.next().await? else {
+                return Ok(Err(filled));
+            };
+            let taken = piece.len().min(N - filled);
+            piece.copy_to_slice(&mut bytes[filled..filled + taken]);
+            filled += taken;
+            self.returned = piece;
+        }
+        Ok(Ok(bytes))
+    }
+
+    /// The next bytes, at most `most` of them.
+    pub(crate) async fn next_within(&mut self, most: usize) -> Result<Option<Bytes>, Reject> {
+        let Some(mut piece) = self.next().await? else {
+            return Ok(None);
+        };
+        if piece.len() > most {
+            self.returned = piece.split_off(most);
+        }
+        Ok(Some(piece))
+    }
+}
+
+impl<'a> Gathering<'a> {
+    /// Starts on a body in `coding`, of `declared` bytes before decoding if that is known.
+    pub(crate) fn new(
+        allowance: &'a Allowance,
+        coding: Coding,
+        declared: Option<usize>,
+    ) -> Result<Self, Reject> {
+        if declared.is_some_and(|declared| declared > allowance.limit) {
+            return Err(allowance.exceeded());
+        }
+        // One byte beyond the limit tells a body that just has it from one that exceeds it.
+        let limit = allowance.limit.saturating_add(1);
+        let (first, most) = match (coding, declared) {
+            (Coding::Identity, Some(declared)) => (declared.min(FIRST_AT_MOST), declared),
+            (_, Some(declared)) => (
+                declared
+                    .saturating_mul(EXPANSION)
+                    .clamp(FIRST_AT_LEAST, FIRST_AT_MOST),
+                limit,
+            ),
+            (_, None) => (FIRST_AT_LEAST, limit),
+        };
+        Ok(Self {
+            allowance,
+            coding,
+            inflater: None,
+            bytes: Vec::new(),
+            first,
+            most,
+            charge: allowance.budget.charge(0),
+            working_memory: allowance.budget.charge(0),
+            out_of_patience: None,
+        })
+    }
+
+    /// Takes the next bytes of the body.
+    pub(crate) async fn push(&mut self, piece: &[u8]) -> Result<(), Reject> {
+        if self.coding == Coding::Identity {
+            self.make_room(piece.len()).await?;
+            self.bytes.extend_from_slice(piece);
+            return Ok(());
+        }
+        self.inflate(piece).await
+    }
+
+    async fn inflate(&mut self, mut input: &[u8]) -> Result<(), Reject> {
+        let mut inflater = match self.inflater.take() {
+            Some(inflater) => Some(inflater),
+            None => {
+                let working_memory = self.coding.working_memory(input);
+                self.working_memory = self.reserve(working_memory).await?;
+                Inflater::new(self.coding)?
+            }
+        };
+        let mut decoded = 0;
+        while let Some(inflater) = &mut inflater {
+            self.make_room(1).await?;
+            let before = self.bytes.len();
+            inflater.run(&mut input, &mut self.bytes)?;
+            if self.bytes.len() < self.bytes.capacity() {
+                break;
+            }
+            decoded += self.bytes.len() - before;
+            if decoded >= TURN {
+                decoded = 0;
+                tokio::task::yield_now().await;
+            }
+        }
+        self.inflater = inflater;
+        Ok(())
+    }
+
+    /// The whole body. The buffer and the charge are cut to its size.
+    pub(crate) fn finish(mut self) -> Result<Payload, Reject> {
+        if let Some(inflater) = &self.inflater {
+            inflater.finish()?;
+        }
+        if self.bytes.len() > self.allowance.limit {
+            return Err(self.allowance.exceeded());
+        }
+        self.bytes.shrink_to_fit();
+        self.charge.resize(self.bytes.capacity());
+        Ok(Payload {
+            bytes: Bytes::from(self.bytes),
+            charge: self.charge,
+        })
+    }
+
+    /// Makes sure that `more` bytes can be written.
+    async fn make_room(&mut self, more: usize) -> Result<(), Reject> {
+        let needed = self.bytes.len().saturating_add(more);
+        if needed <= self.bytes.capacity() {
+            return Ok(());
+        }
+        if needed > self.most {
+            return Err(self.allowance.exceeded());
+        }
+        let wanted = needed
+            .max(self.first)
+            .max(self.bytes.capacity().saturating_mul(2))
+            .min(self.most);
+        let room = self
+            .reserve(wanted.saturating_sub(self.charge.bytes()))
+            .await?;
+        self.bytes.reserve_exact(wanted - self.bytes.len());
+        self.charge.resize(self.bytes.capacity());
+        drop(room);
+        Ok(())
+    }
+
+    async fn reserve(&mut self, bytes: usize) -> Result<Charge, Reject> {
+        let budget = &self.allowance.budget;
+        let held = self.charge.bytes() + self.working_memory.bytes();
+        if held.saturating_add(bytes) > budget.limit() {
+            return Err(Reject::too_large("request", budget.limit(), "memory limit"));
+        }
+        if let Ok(charge) = budget.reserve(bytes) {
+            return Ok(charge);
+        }
+        let until = *self
+            .out_of_patience
+            .get_or_insert_with(|| Instant::now() + self.allowance.patience);
+        let patience = until.saturating_duration_since(Instant::now());
+        budget
+            .reserve_within(bytes, patience)
+            .await
+            .map_err(Reject::overloaded)
+    }
+}
+
+impl Allowance {
+    fn exceeded(&self) -> Reject {
+        Reject::too_large("request", self.limit, self.limit_key)
+    }
+}
+
+impl From<InflateError> for Reject {
+    fn from(error: InflateError) -> Self {
+        Self::bad_data(error.to_string())
+    }
+}

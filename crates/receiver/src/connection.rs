@@ -1,0 +1,301 @@
+//! Accepting connections, and knowing when one has to go.
+//!
+//! Every connection is a task. It ends when its client closes it, when it has been idle or alive for too
+//! long, or when the receiver stops; each time the client is told first (GOAWAY, `Connection: close`) and
+//! calls in flight may finish, so a well-behaved client loses nothing.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::answer::Answer;
+use crate::endpoint::{Connection, Listener};
+use crate::http::framing::{Ambiguity, Watched};
+use crate::throttle::Throttle;
+
+/// Connections of one endpoint at a time; more are closed at once.
+const MAX_CONNECTIONS: usize = 8192;
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a connection gets to take its last answers after its last call is done.
+const LINGER: Duration = Duration::from_secs(1);
+/// A pause when the system has no file descriptors or memory left for a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// At most one log line of a kind in this time.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long a connection may live. None is no bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lifetime {
+    /// Without a call in flight.
+    pub(crate) idle: Option<Duration>,
+    /// In all; every connection gets up to a tenth more or less, so that they do not all reconnect at once.
+    pub(crate) age: Option<Duration>,
+    /// For calls in flight to finish, once it has to end.
+    pub(crate) grace: Option<Duration>,
+}
+
+/// When to end, and who is still there.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Life {
+    /// No new connections; those that are end gracefully.
+    pub(crate) stop: CancellationToken,
+    /// Everything ends now.
+    pub(crate) cut: CancellationToken,
+    /// Connections and their calls.
+    pub(crate) tasks: TaskTracker,
+}
+
+/// Everything about the connections of one endpoint.
+pub(crate) struct Endpoint<S> {
+    pub(crate) listener: Listener,
+    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) protocol: auto::Builder<Tracked>,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) life: Life,
+    pub(crate) service: Arc<S>,
+    /// For the log.
+    pub(crate) name: String,
+}
+
+/// What answers the calls of a connection.
+pub(crate) trait Serve: Send + Sync + 'static {
+    fn serve(
+        &self,
+        request: Request<Incoming>,
+        ambiguity: &Ambiguity,
+    ) -> impl Future<Output = Response<Answer>> + Send;
+}
+
+/// Spawns what hyper wants to be spawned, the calls of HTTP/2, so that they can be awaited.
+/// They need not be cut: a call whose connection is gone ends by itself.
+#[derive(Clone)]
+pub(crate) struct Tracked(TaskTracker);
+
+/// Calls in flight on one connection.
+#[derive(Debug)]
+struct Activity {
+    calls: AtomicUsize,
+    opened: Instant,
+    /// When the last call was done, in milliseconds after `opened`.
+    quiet_since: AtomicU64,
+}
+
+/// One call in flight.
+struct Call(Arc<Activity>);
+
+impl<F> hyper::rt::Executor<F> for Tracked
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        self.0.spawn(future);
+    }
+}
+
+impl<S: Serve> Endpoint<S> {
+    /// Accepts until the receiver stops.
+    pub(crate) async fn run(self) {
+        let Self {
+            listener,
+            tls,
+            protocol,
+            lifetime,
+            life,
+            service,
+            name,
+        } = self;
+        let protocol = Arc::new(protocol);
+        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let logged = Throttle::new(LOG_INTERVAL);
+        while let Some(accepted) = life.stop.run_until_cancelled(listener.accept()).await {
+            let io = match accepted {
+                Ok(io) => io,
+                // The client of this connection is gone; others are waiting.
+                Err(error) if is_of_the_connection(&error) => continue,
+                Err(error) => {
+                    if let Some(withheld) = logged.pass() {
+                        tracing::warn!(endpoint = name, %error, withheld, "cannot accept a connection");
+                    }
+                    sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let Ok(room) = Arc::clone(&room).try_acquire_owned() else {
+                if let Some(withheld) = logged.pass() {
+                    tracing::warn!(
+                        endpoint = name,
+                        withheld,
+                        "closed a connection: {MAX_CONNECTIONS} are open"
+                    );
+                }
+                continue;
+            };
+            let (tls, protocol, service) =
+                (tls.clone(), Arc::clone(&protocol), Arc::clone(&service));
+            let stop = life.stop.clone();
+            let connection = async move {
+                if let Some(Some(io)) = stop.run_until_cancelled(secure(io, tls)).await {
+                    serve(io, &protocol, service, lifetime, &stop).await;
+                }
+                drop(room);
+            };
+            life.tasks
+                .spawn(life.cut.clone().run_until_cancelled_owned(connection));
+        }
+    }
+}
+
+/// Errors of `accept` that say nothing about the next connection.
+fn is_of_the_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, InvalidInput};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | InvalidInput
+    )
+}
+
+async fn secure(io: Box<dyn Connection>, tls: Option<TlsAcceptor>) -> Option<Box<dyn Connection>> {
+    let Some(tls) = tls else { return Some(io) };
+    match timeout(HANDSHAKE_TIMEOUT, tls.accept(io)).await {
+        Ok(Ok(stream)) => Some(Box::new(stream)),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "TLS handshake failed");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+async fn serve<S: Serve>(
+    io: Box<dyn Connection>,
+    protocol: &auto::Builder<Tracked>,
+    service: Arc<S>,
+    lifetime: Lifetime,
+    stop: &CancellationToken,
+) {
+    let activity = Activity::new();
+    let ambiguity = Ambiguity::default();
+    let io = TokioIo::new(Watched::new(io, ambiguity.clone()));
+    let calls = Arc::clone(&activity);
+    let answer = hyper::service::service_fn(move |request| {
+        let (service, ambiguity, call) =
+            (Arc::clone(&service), ambiguity.clone(), Call::begin(&calls));
+        async move {
+            let response = service.serve(request, &ambiguity).await;
+            drop(call);
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let connection = protocol.serve_connection(io, answer);
+    tokio::pin!(connection);
+    let finished = tokio::select! {
+        result = connection.as_mut() => Some(result),
+        () = activity.expires(lifetime) => None,
+        () = stop.cancelled() => None,
+    };
+    let result = match finished {
+        Some(result) => result,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                result = connection.as_mut() => result,
+                () = activity.is_quiet_for(LINGER) => Ok(()),
+                () = elapsed(lifetime.grace) => Ok(()),
+            }
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "connection ended");
+    }
+}
+
+impl Activity {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            calls: AtomicUsize::new(0),
+            opened: Instant::now(),
+            quiet_since: AtomicU64::new(0),
+        })
+    }
+
+    /// Returns when the connection has been idle or alive for too long.
+    async fn expires(&self, lifetime: Lifetime) {
+        let age = lifetime
+            .age
+            .map(|age| age.mul_f64(0.9 + 0.2 * fastrand::f64()));
+        let idle = async {
+            match lifetime.idle {
+                Some(idle) => self.is_quiet_for(idle).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = elapsed(age) => {}
+            () = idle => {}
+        }
+    }
+
+    /// Returns when from now on there has been no call in flight for `limit`.
+    ///
+    /// Looks now and then rather than being told: calls come and go by the thousand.
+    async fn is_quiet_for(&self, limit: Duration) {
+        let begun = Instant::now();
+        loop {
+            let now = Instant::now();
+            let quiet_since =
+                self.opened + Duration::from_millis(self.quiet_since.load(Ordering::Acquire));
+            let until = quiet_since.max(begun) + limit;
+            if self.calls.load(Ordering::Acquire) > 0 {
+                sleep(limit).await;
+            } else if until <= now {
+                return;
+            } else {
+                sleep_until(until).await;
+            }
+        }
+    }
+}
+
+async fn elapsed(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => sleep(limit).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Call {
+    fn begin(activity: &Arc<Activity>) -> Self {
+        activity.calls.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(activity))
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let since_opened = u64::try_from(self.0.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.0.quiet_since.store(since_opened, Ordering::Release);
+        self.0.calls.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A builder whose timers are tokio's.
+pub(crate) fn protocol(life: &Life) -> auto::Builder<Tracked> {
+    let mut builder = auto::Builder::new(Tracked(life.tasks.clone()));
+    builder.http1().timer(TokioTimer::new());
+    builder.http2().timer(TokioTimer::new());
+    builder
+}

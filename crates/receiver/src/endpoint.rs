@@ -1,0 +1,292 @@
+//! Where to listen: parsed while the configuration is read, bound when the receiver starts.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use forebay_config::Table;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener, UnixStream, lookup_host};
+
+/// A TCP address or the path of a Unix socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `host:port`; an empty host is all addresses of the machine, IPv4 and IPv6.
+    Tcp {
+        /// A name or an address, IPv6 without its brackets.
+        host: String,
+        /// 0 lets the system choose.
+        port: u16,
+    },
+    /// `unix:///path`, or a path with `transport: unix`.
+    Unix(PathBuf),
+}
+
+/// Why an endpoint cannot be read.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum EndpointError {
+    /// The address has a scheme other than `unix://`.
+    #[error("`{0}` is a URL: an endpoint to listen on is `host:port` or `unix:///path`")]
+    Url(String),
+    /// There is no port.
+    #[error("`{0}` has no port: an endpoint is `host:port`, `:port` or `unix:///path`")]
+    NoPort(String),
+    /// What stands after the last colon is not a port.
+    #[error("`{0}` is not a port: expected a number from 0 to 65535")]
+    Port(String),
+    /// An IPv6 address without brackets cannot be told from its port.
+    #[error("`{0}` has too many colons: an IPv6 address is written in brackets, `[::1]:4317`")]
+    Brackets(String),
+    /// A Unix socket without a path.
+    #[error("a unix endpoint needs a path: `unix:///run/otlp.sock`")]
+    NoPath,
+}
+
+/// Either kind of connection, encrypted or not.
+pub(crate) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
+
+/// A bound socket. Dropping it closes it, and removes the file of a Unix socket.
+#[derive(Debug)]
+pub(crate) enum Listener {
+    Tcp(TcpListener),
+    Unix {
+        listener: UnixListener,
+        path: PathBuf,
+    },
+}
+
+impl Endpoint {
+    /// Reads `endpoint` and `transport`; a mistake is reported and reads as absent.
+    pub(crate) fn read(table: &Table<'_>) -> Option<Self> {
+        let transports = [
+            ("tcp", false),
+            ("tcp4", false),
+            ("tcp6", false),
+            ("unix", true),
+        ];
+        let unix = table.choice("transport", &transports).unwrap_or(false);
+        let endpoint = table.string("endpoint")?;
+        let parsed = if unix {
+            Self::unix(&endpoint)
+        } else {
+            endpoint.parse()
+        };
+        parsed
+            .map_err(|error| table.error("endpoint", error.to_string()))
+            .ok()
+    }
+
+    fn unix(endpoint: &str) -> Result<Self, EndpointError> {
+        let path = endpoint
+            .strip_prefix("unix://")
+            .or(endpoint.strip_prefix("unix:"))
+            .unwrap_or(endpoint);
+        if path.is_empty() {
+            Err(EndpointError::NoPath)
+        } else {
+            Ok(Self::Unix(path.into()))
+        }
+    }
+
+    /// Binds; a Unix socket that nobody listens on any more is replaced.
+    pub(crate) async fn bind(&self) -> io::Result<Listener> {
+        match self {
+            Self::Tcp { host, port } if host.is_empty() => {
+                // On a machine without IPv6 the first address does not exist.
+                let addresses = [
+                    SocketAddr::from(([0u16; 8], *port)),
+                    SocketAddr::from(([0u8; 4], *port)),
+                ];
+                TcpListener::bind(&addresses[..]).await.map(Listener::Tcp)
+            }
+            Self::Tcp { host, port } => {
+                let mut addresses: Vec<_> = lookup_host((host.as_str(), *port)).await?.collect();
+                // As Go does: `localhost` is 127.0.0.1 where it is both.
+                addresses.sort_by_key(SocketAddr::is_ipv6);
+                TcpListener::bind(&addresses[..]).await.map(Listener::Tcp)
+            }
+            Self::Unix(path) => {
+                remove_stale(path).await?;
+                let listener = UnixListener::bind(path)?;
+                Ok(Listener::Unix {
+                    listener,
+                    path: path.clone(),
+                })
+            }
+        }
+    }
+}
+
+async fn remove_stale(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(found) if !found.file_type().is_socket() => Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "the file exists and is not a socket",
+        )),
+        Ok(_) => match UnixStream::connect(path).await {
+            Ok(_) => Err(io::Error::new(
+                io::ErrorKind::AddrInUse,
+                "another process listens on the socket",
+            )),
+            Err(_) => std::fs::remove_file(path),
+        },
+    }
+}
+
+impl std::str::FromStr for Endpoint {
+    type Err = EndpointError;
+
+    fn from_str(endpoint: &str) -> Result<Self, EndpointError> {
+        if endpoint.starts_with("unix:") {
+            return Self::unix(endpoint);
+        }
+        if endpoint.contains("://") {
+            return Err(EndpointError::Url(endpoint.to_owned()));
+        }
+        let (host, port) = endpoint
+            .rsplit_once(':')
+            .ok_or_else(|| EndpointError::NoPort(endpoint.to_owned()))?;
+        let host = match host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+        {
+            Some(address) => address,
+            None if host.contains(':') => return Err(EndpointError::Brackets(endpoint.to_owned())),
+            None => host,
+        };
+        let port = port
+            .parse()
+            .map_err(|_| EndpointError::Port(port.to_owned()))?;
+        Ok(Self::Tcp {
+            host: host.to_owned(),
+            port,
+        })
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix://{}", path.display()),
+        }
+    }
+}
+
+impl Listener {
+    /// The next connection.
+    pub(crate) async fn accept(&self) -> io::Result<Box<dyn Connection>> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok(Box::new(stream))
+            }
+            Self::Unix { listener, .. } => Ok(Box::new(listener.accept().await?.0)),
+        }
+    }
+
+    /// The bound address; none for a Unix socket.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok(),
+            Self::Unix { .. } => None,
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Self::Unix { path, .. } = self
+            && let Err(error) = std::fs::remove_file(&*path)
+        {
+            tracing::warn!(%error, path = %path.display(), "cannot remove the socket");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_paths_are_read_and_written_alike() {
+        for (text, endpoint) in [
+            (
+                "localhost:4317",
+                Endpoint::Tcp {
+                    host: "localhost".into(),
+                    port: 4317,
+                },
+            ),
+            (
+                ":4317",
+                Endpoint::Tcp {
+                    host: String::new(),
+                    port: 4317,
+                },
+            ),
+            (
+                "[::1]:0",
+                Endpoint::Tcp {
+                    host: "::1".into(),
+                    port: 0,
+                },
+            ),
+            (
+                "unix:///run/otlp.sock",
+                Endpoint::Unix("/run/otlp.sock".into()),
+            ),
+        ] {
+            assert_eq!(text.parse(), Ok(endpoint.clone()));
+            assert_eq!(endpoint.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_endpoint_is_said() {
+        for (text, expected) in [
+            ("http://localhost:4318", "is a URL"),
+            ("localhost", "has no port"),
+            ("localhost:otlp", "is not a port"),
+            ("localhost:65536", "is not a port"),
+            ("::1:4317", "in brackets"),
+            ("unix://", "needs a path"),
+        ] {
+            let error = text.parse::<Endpoint>().unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_is_in_use_is_not_replaced_and_a_file_never() {
+        let dir = tempfile::tempdir().unwrap();
+        let endpoint = Endpoint::Unix(dir.path().join("otlp.sock"));
+        let first = endpoint.bind().await.unwrap();
+        assert_eq!(
+            endpoint.bind().await.unwrap_err().kind(),
+            io::ErrorKind::AddrInUse
+        );
+        drop(first);
+        drop(endpoint.bind().await.unwrap());
+
+        let stale = std::os::unix::net::UnixListener::bind(dir.path().join("otlp.sock")).unwrap();
+        drop(stale);
+        assert!(endpoint.bind().await.is_ok());
+
+        std::fs::write(dir.path().join("file"), "precious").unwrap();
+        let error = Endpoint::Unix(dir.path().join("file"))
+            .bind()
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+    }
+}

@@ -1,0 +1,217 @@
+//! OTLP/gRPC: three unary methods over HTTP/2, without a message type in sight.
+//!
+//! A generic gRPC server decodes a stream of messages; an export is a single one, whose length stands in
+//! its first five bytes. Reading it here puts the bytes where they stay, inflates them under the
+//! receiver's own bounds, and sees what a generic server lets pass: a call without a message, or with two.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use forebay_otlp::response::{PartialSuccess, Status as RpcStatus};
+use forebay_pipeline::Signal;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body;
+
+use crate::answer::Answer;
+use crate::body::{Gathering, Payload, Pieces};
+use crate::inflate::Coding;
+use crate::intake::{Intake, Lane};
+use crate::reject::{Kind, Reject};
+
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+const GRPC_ENCODING: &str = "grpc-encoding";
+const GRPC_ACCEPT_ENCODING: &str = "grpc-accept-encoding";
+const ACCEPTED: HeaderValue = HeaderValue::from_static("identity,gzip,deflate,zstd");
+/// Whether the message is compressed, and its length.
+const PREFIX: usize = 5;
+
+/// The services behind the gRPC endpoint.
+pub(crate) struct Services {
+    pub(crate) intake: Intake,
+    /// How long a message may take to arrive.
+    pub(crate) read_timeout: Option<Duration>,
+}
+
+impl Services {
+    /// Answers one call.
+    pub(crate) async fn call<B>(&self, request: Request<B>) -> Response<Answer>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: std::fmt::Display,
+    {
+        let (head, body) = request.into_parts();
+        if !is_grpc(&head.headers) || head.method != Method::POST {
+            let mut response = Response::new(Answer::default());
+            *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return response;
+        }
+        let lane = match self.lane(head.uri.path()) {
+            Ok(lane) => lane,
+            Err(reject) => return failure(&reject),
+        };
+        let outcome = self.export(lane, &head.headers, body).await;
+        self.intake.record(lane, &outcome);
+        match outcome {
+            Ok(partial) => success(&partial),
+            Err(reject) => failure(&reject),
+        }
+    }
+
+    fn lane(&self, path: &str) -> Result<&Arc<Lane>, Reject> {
+        let Some(signal) = Signal::ALL
+            .into_iter()
+            .find(|signal| signal.grpc_path() == path)
+        else {
+            return Err(Reject::new(
+                Kind::NotServed,
+                format!("unknown method {path}"),
+            ));
+        };
+        self.intake.lane(signal).ok_or_else(|| {
+            Reject::new(
+                Kind::NotServed,
+                format!("no pipeline with this receiver takes {signal}"),
+            )
+        })
+    }
+
+    async fn export<B>(
+        &self,
+        lane: &Arc<Lane>,
+        headers: &HeaderMap,
+        body: B,
+    ) -> Result<PartialSuccess, Reject>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: std::fmt::Display,
+    {
+        let coding = coding(headers)?;
+        let message = self.message(coding, Pieces::new(body));
+        let payload = match self.read_timeout {
+            None => message.await?,
+            Some(limit) => tokio::time::timeout(limit, message).await.map_err(|_| {
+                Reject::new(
+                    Kind::TooSlow,
+                    format!("the request did not arrive within {limit:?}"),
+                )
+            })??,
+        };
+        self.intake.submit(lane, payload).await
+    }
+
+    /// The one message of a unary call.
+    async fn message<B>(&self, coding: Coding, mut pieces: Pieces<B>) -> Result<Payload, Reject>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: std::fmt::Display,
+    {
+        let prefix = match pieces.exactly::<PREFIX>().await? {
+            Ok(prefix) => prefix,
+            Err(0) => {
+                return Err(Reject::new(
+                    Kind::Cardinality,
+                    "an export is one message, the call has none",
+                ));
+            }
+            Err(_) => return Err(truncated()),
+        };
+        let [compressed, length @ ..] = prefix;
+        let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+        let coding = match (compressed, coding) {
+            (0, _) => Coding::Identity,
+            (1, Coding::Identity) => {
+                return Err(Reject::bad_data(
+                    "the message is compressed but grpc-encoding does not say how",
+                ));
+            }
+            (1, coding) => coding,
+            (flag, _) => {
+                return Err(Reject::bad_data(format!(
+                    "{flag} is not a gRPC compression flag"
+                )));
+            }
+        };
+        let mut gathering = Gathering::new(self.intake.allowance(), coding, Some(length))?;
+        let mut missing = length;
+        while missing > 0 {
+            let piece = pieces.next_within(missing).await?.ok_or_else(truncated)?;
+            gathering.push(&piece).await?;
+            missing -= piece.len();
+        }
+        if pieces.next().await?.is_some() {
+            return Err(Reject::new(
+                Kind::Cardinality,
+                "an export is one message, the call has more",
+            ));
+        }
+        gathering.finish()
+    }
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let Some(kind) = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+    else {
+        return false;
+    };
+    let essence = kind.split(';').next().unwrap_or(kind).trim();
+    essence.eq_ignore_ascii_case("application/grpc")
+        || essence.eq_ignore_ascii_case("application/grpc+proto")
+}
+
+fn coding(headers: &HeaderMap) -> Result<Coding, Reject> {
+    let Some(name) = headers.get(GRPC_ENCODING) else {
+        return Ok(Coding::Identity);
+    };
+    name.to_str().ok().and_then(Coding::named).ok_or_else(|| {
+        let message =
+            format!("grpc-encoding {name:?} is not supported: use gzip, deflate, zstd or identity");
+        Reject::new(Kind::UnknownCoding, message)
+    })
+}
+
+fn truncated() -> Reject {
+    Reject::bad_data("the call ends within a message")
+}
+
+fn success(partial: &PartialSuccess) -> Response<Answer> {
+    let message = partial.encode();
+    let mut data = Vec::with_capacity(PREFIX + message.len());
+    data.push(0);
+    data.extend_from_slice(
+        &u32::try_from(message.len())
+            .unwrap_or(u32::MAX)
+            .to_be_bytes(),
+    );
+    data.extend_from_slice(&message);
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    let mut response = Response::new(Answer::with_trailers(data, trailers));
+    response.headers_mut().insert(header::CONTENT_TYPE, GRPC);
+    response
+        .headers_mut()
+        .insert(GRPC_ACCEPT_ENCODING, ACCEPTED);
+    response
+}
+
+fn failure(reject: &Reject) -> Response<Answer> {
+    let code = reject.kind.code();
+    let status = match reject.retry_after {
+        None => tonic::Status::new(code, &reject.message),
+        retry_delay => {
+            let details = RpcStatus {
+                code: code.into(),
+                message: reject.message.clone(),
+                retry_delay,
+            };
+            tonic::Status::with_details(code, &reject.message, details.encode().into())
+        }
+    };
+    let mut response = status.into_http::<Answer>();
+    response
+        .headers_mut()
+        .insert(GRPC_ACCEPT_ENCODING, ACCEPTED);
+    response
+}

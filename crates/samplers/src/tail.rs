@@ -1,0 +1,26 @@
+//! Tail sampling: traces wait, whole traces are decided.
+//!
+//! A span arrives as bytes. What policies ask of single spans ([`predicate`]) is answered at once and merged
+//! into its trace's [`digest`]; the bytes go to the store's log. When the trace is due, [`policy`] verdicts
+//! over the digest decide it, and its spans leave stamped with the threshold that they have passed.
+//! [`TailSampler`] is one shard of that, single-threaded and without a clock; [`TailProcessor`] runs shards in
+//! a pipeline.
+
+mod config;
+pub mod digest;
+mod metrics;
+pub mod policy;
+pub mod predicate;
+mod processor;
+mod recent;
+mod sampler;
+mod stamp;
+mod stats;
+mod store;
+
+pub use config::TailConfig;
+pub use processor::{Grant, TailProcessor};
+pub use sampler::{Output, Remember, Settings, TailSampler};
+pub use stamp::POLICY_ATTRIBUTE;
+pub use stats::Stats;
+pub use store::Nanos;

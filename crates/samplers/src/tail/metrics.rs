@@ -1,0 +1,114 @@
+//! The tail sampler's metrics, under the Collector's names where it has them.
+
+use forebay_pipeline::{Ledger, Telemetry};
+use prometheus::{IntCounter, IntGauge};
+
+use super::sampler::TailSampler;
+use super::stats::Stats;
+
+/// One shard's part in the processor's metrics, which all shards add to.
+pub(super) struct Metrics {
+    published: Stats,
+    pending_traces: i64,
+    pending_bytes: i64,
+    buffered: IntGauge,
+    not_sampled: IntCounter,
+    abandoned: IntCounter,
+    traces: IntCounter,
+    kept_traces: IntCounter,
+    dropped_traces: IntCounter,
+    late_kept: IntCounter,
+    late_dropped: IntCounter,
+    early_decisions: IntCounter,
+    unknown_head_spans: IntCounter,
+    traces_on_memory: IntGauge,
+    bytes_on_memory: IntGauge,
+    /// For each policy, traces it asked for and did not ask for.
+    policies: Vec<(IntCounter, IntCounter)>,
+}
+
+impl Metrics {
+    /// The metrics of processor `id` (`tail_sampling/slow`) with these policies.
+    pub(super) fn new(id: &str, policies: &[String], telemetry: &Telemetry, ledger: &Ledger) -> Self {
+        let counter = |name, help: &str| telemetry.counters(name, help, &["processor"]).with_label_values(&[id]);
+        let gauge = |name, help: &str| telemetry.gauges(name, help, &["processor"]).with_label_values(&[id]);
+        let global = telemetry.counters(
+            "otelcol_processor_tail_sampling_global_count_traces_sampled",
+            "Traces by decision.",
+            &["processor", "sampled", "decision"],
+        );
+        let releases = telemetry.counters(
+            "otelcol_processor_tail_sampling_early_releases_from_cache_decision",
+            "Late spans that got their trace's decision, by whether that was to keep it.",
+            &["processor", "sampled"],
+        );
+        let by_policy = telemetry.counters(
+            "otelcol_processor_tail_sampling_count_traces_sampled",
+            "Traces that a policy asked for or did not.",
+            &["processor", "policy", "sampled", "decision"],
+        );
+        let policy = |name: &String| {
+            // As upstream: a policy of a named processor is called by both names.
+            let label = id.split_once('/').map_or_else(|| name.clone(), |(_, processor)| format!("{processor}.{name}"));
+            let count = |sampled, decision| by_policy.with_label_values(&[id, &label, sampled, decision]);
+            (count("true", "sampled"), count("false", "not_sampled"))
+        };
+        Self {
+            published: Stats::new(policies.len()),
+            pending_traces: 0,
+            pending_bytes: 0,
+            buffered: ledger.buffered.clone(),
+            not_sampled: ledger.dropped("not_sampled"),
+            abandoned: ledger.dropped("shutdown"),
+            traces: counter("otelcol_processor_tail_sampling_new_trace_id_received", "Traces seen for the first time."),
+            kept_traces: global.with_label_values(&[id, "true", "sampled"]),
+            dropped_traces: global.with_label_values(&[id, "false", "not_sampled"]),
+            late_kept: releases.with_label_values(&[id, "true"]),
+            late_dropped: releases.with_label_values(&[id, "false"]),
+            early_decisions: counter(
+                "forebay_tail_sampling_early_decisions",
+                "Traces decided before their time, for want of room or because the process ended.",
+            ),
+            unknown_head_spans: counter(
+                "forebay_tail_sampling_unknown_head_spans",
+                "Decided spans that came without a threshold: whatever they were sampled with before is not in their weight.",
+            ),
+            traces_on_memory: gauge("otelcol_processor_tail_sampling_sampling_traces_on_memory", "Traces that wait for their decision."),
+            bytes_on_memory: gauge("forebay_tail_sampling_pending_bytes", "Bytes that pending spans and their envelopes hold."),
+            policies: policies.iter().map(policy).collect(),
+        }
+    }
+
+    /// Adds what the shard has done since the last time.
+    pub(super) fn publish(&mut self, sampler: &TailSampler) {
+        let (now, before) = (sampler.stats(), &self.published);
+        self.not_sampled.inc_by(now.dropped_spans - before.dropped_spans + now.late_dropped - before.late_dropped);
+        self.traces.inc_by(now.traces - before.traces);
+        self.kept_traces.inc_by(now.kept_traces - before.kept_traces);
+        self.dropped_traces.inc_by(now.dropped_traces - before.dropped_traces);
+        self.late_kept.inc_by(now.late_kept - before.late_kept);
+        self.late_dropped.inc_by(now.late_dropped - before.late_dropped);
+        self.early_decisions.inc_by(now.early_decisions - before.early_decisions);
+        self.unknown_head_spans.inc_by(now.unknown_head_spans - before.unknown_head_spans);
+        self.buffered.add(now.pending_spans.wrapping_sub(before.pending_spans).cast_signed());
+        for ((sampled, not_sampled), (now, before)) in self.policies.iter().zip(now.policies.iter().zip(&before.policies)) {
+            sampled.inc_by(now.sampled - before.sampled);
+            not_sampled.inc_by(now.not_sampled - before.not_sampled);
+        }
+        self.published.clone_from(now);
+        move_gauge(&self.traces_on_memory, &mut self.pending_traces, sampler.pending_traces());
+        move_gauge(&self.bytes_on_memory, &mut self.pending_bytes, sampler.pending_bytes());
+    }
+
+    /// Counts spans that were given up undecided, on request.
+    pub(super) fn abandoned(&self, spans: u64) {
+        self.abandoned.inc_by(spans);
+    }
+}
+
+/// Moves a gauge that several shards share by the change of this one's part.
+fn move_gauge(gauge: &IntGauge, part: &mut i64, now: usize) {
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    gauge.add(now - *part);
+    *part = now;
+}

@@ -1,0 +1,17 @@
+//! `always_sample`: every trace.
+
+use forebay_config::Table;
+
+use super::{Compiler, Evidence, Policy, Verdict};
+
+struct AlwaysSample;
+
+pub(super) fn read(_settings: &Table<'_>, _compiler: &mut Compiler<'_>) -> Option<Box<dyn Policy>> {
+    Some(Box::new(AlwaysSample))
+}
+
+impl Policy for AlwaysSample {
+    fn evaluate(&self, _trace: &Evidence<'_>) -> Verdict {
+        Verdict::certain_if(true)
+    }
+}

@@ -1,0 +1,226 @@
+//! The tail sampler in a pipeline.
+//!
+//! Each shard is a task that owns its [`TailSampler`]; a request is scanned once and handed over as one batch
+//! per shard. What shards release goes to an outbox, a task that hands it on and, while the next component
+//! refuses, waits and tries again. What waits there holds its bytes on the process's budget, so a backend
+//! that stays away is felt at admission, where clients can be told to come back.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+use forebay_otlp::{ScanError, Signal, Span, SpanIndex, TraceId};
+use forebay_pipeline::{Batch, BoxFuture, Budget, Charge, Consumer, Ledger, Outlet, Refusal, Telemetry, until_stopped};
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use super::config::TailConfig;
+use super::metrics::Metrics;
+use super::sampler::{Output, Settings, TailSampler};
+use super::store::{LOG_BYTES_MAX, Nanos};
+
+/// The `tail_sampling` processor.
+pub struct TailProcessor {
+    shards: Vec<mpsc::Sender<Job>>,
+    stop: watch::Sender<bool>,
+    tasks: Mutex<JoinSet<()>>,
+    ledger: Ledger,
+    hasher: RandomState,
+}
+
+/// What the process grants a processor.
+#[derive(Clone)]
+pub struct Grant {
+    /// The process's budget, which everything that waits is charged to.
+    pub budget: Budget,
+    /// Bytes that this processor's pending traces may hold, all shards together.
+    pub pending_bytes: usize,
+    /// Number of shards, at least 1.
+    pub shards: usize,
+    /// Whether the policy that kept a trace is recorded on its spans.
+    pub record_policy: bool,
+    /// How long the next component may refuse at shutdown before what is left is given up.
+    pub grace: Duration,
+}
+
+/// Spans for one shard.
+struct Job {
+    batch: Batch,
+    index: Arc<SpanIndex>,
+    /// The shard's own spans, if not all are.
+    spans: Option<Vec<Span>>,
+}
+
+/// One shard's task.
+struct Shard {
+    sampler: TailSampler,
+    /// When the sampler's clock was zero.
+    epoch: Instant,
+    outbox: mpsc::UnboundedSender<Batch>,
+    budget: Budget,
+    /// What the sampler holds.
+    held: Charge,
+    ledger: Ledger,
+    metrics: Metrics,
+    drop_pending: bool,
+}
+
+/// Requests that a shard may have waiting before its senders wait.
+const SHARD_QUEUE: usize = 64;
+/// Of the bytes for pending traces, the part for remembering each kind of decision.
+const REMEMBER_SHARE: usize = 32;
+const REMEMBER_BYTES_MIN: usize = 256 << 10;
+
+impl TailProcessor {
+    /// Starts the processor called `id` (`tail_sampling/slow`), which hands on to `next`. Must be called within
+    /// a Tokio runtime.
+    #[must_use]
+    pub fn start(id: &str, config: TailConfig, grant: &Grant, telemetry: &Telemetry, next: Arc<dyn Consumer>) -> Self {
+        let shards = grant.shards.max(1);
+        let ledger = telemetry.ledger(&format!("processor/{id}"), Signal::Traces);
+        let drop_pending = config.drop_pending_traces_on_shutdown;
+        let settings = settings(config, grant, shards);
+        let (stop, stopped) = watch::channel(false);
+        let (outbox, outgoing) = mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(hand_on(outgoing, Outlet::new(next, ledger.clone(), stopped.clone(), grant.grace)));
+        let epoch = Instant::now();
+        let senders = (0..shards).map(|_| {
+            let (jobs, queue) = mpsc::channel(SHARD_QUEUE);
+            let shard = Shard {
+                sampler: TailSampler::new(settings.clone()),
+                epoch,
+                outbox: outbox.clone(),
+                budget: grant.budget.clone(),
+                held: grant.budget.charge(0),
+                ledger: ledger.clone(),
+                metrics: Metrics::new(id, settings.policies.names(), telemetry, &ledger),
+                drop_pending,
+            };
+            tasks.spawn(shard.run(queue, stopped.clone()));
+            jobs
+        });
+        let shards = senders.collect();
+        Self { shards, stop, tasks: Mutex::new(tasks), ledger, hasher: RandomState::default() }
+    }
+
+    async fn distribute(&self, batch: Batch) -> Result<(), Refusal> {
+        let index = batch.index().map_err(|error: ScanError| Refusal::Permanent(error.to_string()))?;
+        // Room in every queue first, so that a batch is taken whole or not at all.
+        let mut permits = Vec::with_capacity(self.shards.len());
+        for shard in &self.shards {
+            let permit = shard.reserve().await;
+            permits.push(permit.map_err(|_| Refusal::retryable("the tail sampler is shutting down"))?);
+        }
+        self.ledger.incoming.inc_by(index.spans.len() as u64);
+        self.ledger.hold(index.spans.len());
+        if permits.len() == 1 {
+            permits.into_iter().for_each(|permit| permit.send(Job { batch: batch.clone(), index: Arc::clone(&index), spans: None }));
+            return Ok(());
+        }
+        let mut parts = vec![Vec::new(); permits.len()];
+        for span in &index.spans {
+            parts[self.shard_of(span.trace_id)].push(span.clone());
+        }
+        for (permit, spans) in permits.into_iter().zip(parts) {
+            if !spans.is_empty() {
+                permit.send(Job { batch: batch.clone(), index: Arc::clone(&index), spans: Some(spans) });
+            }
+        }
+        Ok(())
+    }
+
+    fn shard_of(&self, trace_id: TraceId) -> usize {
+        let hash = u128::from(self.hasher.hash_one(trace_id));
+        // The high half of a product spreads evenly over any number of shards.
+        usize::try_from((hash * self.shards.len() as u128) >> 64).unwrap_or(0)
+    }
+}
+
+impl Consumer for TailProcessor {
+    fn consume(&self, batch: Batch) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(self.distribute(batch))
+    }
+
+    fn shutdown(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            self.stop.send_replace(true);
+            let mut tasks = self.tasks.lock().await;
+            while tasks.join_next().await.is_some() {}
+        })
+    }
+}
+
+/// What each of `shards` shards is to do.
+fn settings(config: TailConfig, grant: &Grant, shards: usize) -> Settings {
+    let share = |total: usize| (total / shards).max(1);
+    let pending_bytes = share(grant.pending_bytes).min(LOG_BYTES_MAX);
+    let remember = (pending_bytes / REMEMBER_SHARE).max(REMEMBER_BYTES_MIN);
+    Settings {
+        decision_wait: Nanos::try_from(config.decision_wait.as_nanos()).unwrap_or(Nanos::MAX),
+        pending_bytes,
+        pending_traces: config.num_traces.map_or(usize::MAX, share),
+        remember_kept: config.remember_kept(remember).shared_by(shards),
+        remember_dropped: config.remember_dropped(remember).shared_by(shards),
+        record_policy: grant.record_policy,
+        policies: config.policies,
+    }
+}
+
+impl Shard {
+    async fn run(mut self, mut queue: mpsc::Receiver<Job>, mut stopped: watch::Receiver<bool>) {
+        let mut out = Vec::new();
+        loop {
+            let due = self.sampler.next_due().map(|due| self.epoch + Duration::from_nanos(due));
+            tokio::select! {
+                biased;
+                () = sleep_until(due.unwrap_or(self.epoch)), if due.is_some() => self.sampler.decide_due(self.now(), &mut out),
+                job = queue.recv() => match job {
+                    Some(job) => self.accept(job, &mut out),
+                    None => break,
+                },
+                // Senders are refused from now on; what is in the queue still comes.
+                () = until_stopped(&mut stopped), if !queue.is_closed() => queue.close(),
+            }
+            self.settle(&mut out);
+        }
+        if self.drop_pending {
+            self.metrics.abandoned(self.sampler.abandon_all());
+        } else {
+            self.sampler.decide_all(&mut out);
+        }
+        self.settle(&mut out);
+    }
+
+    fn now(&self) -> Nanos {
+        Nanos::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(Nanos::MAX)
+    }
+
+    fn accept(&mut self, job: Job, out: &mut Vec<Output>) {
+        let spans = job.spans.as_ref().unwrap_or(&job.index.spans);
+        self.sampler.accept(&job.batch.bytes, &job.index.envelopes, spans, self.now(), out);
+        self.ledger.release(spans.len());
+    }
+
+    /// Brings the accounts up to date and hands what was released to the outbox.
+    fn settle(&mut self, out: &mut Vec<Output>) {
+        self.held.resize(self.sampler.allocated());
+        self.metrics.publish(&self.sampler);
+        for Output { request, spans } in out.drain(..) {
+            let charge = self.budget.charge(request.len());
+            self.ledger.hold(spans);
+            // The outbox outlives the shards.
+            let _ = self.outbox.send(Batch::new(Signal::Traces, Bytes::from(request), spans).charged(charge));
+        }
+    }
+}
+
+/// The outbox: hands batches on in order.
+async fn hand_on(mut outgoing: mpsc::UnboundedReceiver<Batch>, mut outlet: Outlet) {
+    while let Some(batch) = outgoing.recv().await {
+        outlet.send(batch).await;
+    }
+}

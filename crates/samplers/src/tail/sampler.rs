@@ -1,0 +1,340 @@
+//! One shard of the tail sampler: spans in, decisions, requests out.
+//!
+//! [`TailSampler::accept`] is the hot path. Spans come in runs of one trace under one envelope; a run costs
+//! one look at the trace table, a merge into the trace's digest per span, and one record in the log. Time
+//! comes from the caller, so that hours can be simulated in a second.
+
+use std::sync::Arc;
+
+use forebay_otlp::threshold::Randomness;
+use forebay_otlp::tracestate::TraceState;
+use forebay_otlp::{Envelopes, Span, Splicer, without_leading_trace_id};
+
+use super::digest::Digest;
+use super::policy::{Decision, Kept, Policies};
+use super::recent::Recent;
+use super::stamp::Stamps;
+use super::stats::Stats;
+use super::store::{Flags, Nanos, SlotNumber, Store};
+
+/// What one shard needs to know.
+#[derive(Clone)]
+pub struct Settings {
+    /// The policies, shared by all shards.
+    pub policies: Arc<Policies>,
+    /// How long a trace waits, from its first span, in nanoseconds.
+    pub decision_wait: Nanos,
+    /// What pending traces may hold, in bytes. Beyond it the oldest are decided early.
+    pub pending_bytes: usize,
+    /// How many traces may be pending; beyond it the oldest are decided early.
+    pub pending_traces: usize,
+    /// Bounds of the memory of kept and of dropped traces.
+    pub remember_kept: Remember,
+    /// See `remember_kept`.
+    pub remember_dropped: Remember,
+    /// Whether the policy that kept a trace is recorded on its spans.
+    pub record_policy: bool,
+}
+
+/// How many decisions are remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remember {
+    /// As many as fit this many bytes.
+    Bytes(usize),
+    /// At least this many.
+    Decisions(usize),
+}
+
+/// An encoded `ExportTraceServiceRequest` of kept spans.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// The request.
+    pub request: Vec<u8>,
+    /// Spans in it.
+    pub spans: usize,
+}
+
+/// Why a trace is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trigger {
+    /// It has waited long enough.
+    Due,
+    /// There is no room for it to wait longer, or the process is about to end.
+    Early,
+}
+
+/// Pending traces and remembered decisions of one shard.
+pub struct TailSampler {
+    settings: Settings,
+    store: Store,
+    kept: Recent<Kept>,
+    dropped: Recent<()>,
+    stamps: Stamps,
+    stats: Stats,
+    /// Traces decided to be kept, whose spans have not been written yet.
+    leaving: Vec<(SlotNumber, Kept)>,
+    /// Bytes of their spans.
+    leaving_bytes: usize,
+    /// For each envelope of the request at hand, its number in the store once it is needed.
+    interned: Vec<Option<u32>>,
+}
+
+/// Kept traces leave in requests of about this size: enough to share envelopes, little to hold twice.
+const OUTPUT_BYTES: usize = 1 << 20;
+
+impl TailSampler {
+    /// A shard without traces.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let names = settings.record_policy.then(|| settings.policies.names().to_vec());
+        Self {
+            store: Store::default(),
+            kept: settings.remember_kept.memory(),
+            dropped: settings.remember_dropped.memory(),
+            stamps: Stamps::new(names),
+            stats: Stats::new(settings.policies.names().len()),
+            leaving: Vec::new(),
+            leaving_bytes: 0,
+            interned: Vec::new(),
+            settings,
+        }
+    }
+
+    /// Takes `spans` of a request at time `now`. Late spans of kept traces leave at once, and so do traces for
+    /// which there is no room any more.
+    pub fn accept(&mut self, request: &[u8], envelopes: &Envelopes, spans: &[Span], now: Nanos, out: &mut Vec<Output>) {
+        self.interned.clear();
+        self.interned.resize(envelopes.len(), None);
+        let mut late = Vec::new();
+        for run in spans.chunk_by(|a, b| a.trace_id == b.trace_id && a.envelope == b.envelope) {
+            let trace_id = run[0].trace_id;
+            let slot = match self.store.traces.find(trace_id) {
+                Some(slot) => slot,
+                None => {
+                    if let Some(kept) = self.kept.get(trace_id) {
+                        self.stats.late_kept += run.len() as u64;
+                        late.push((run, kept));
+                        continue;
+                    }
+                    if self.dropped.get(trace_id).is_some() {
+                        self.stats.late_dropped += run.len() as u64;
+                        continue;
+                    }
+                    self.stats.traces += 1;
+                    let due = now.saturating_add(self.settings.decision_wait);
+                    let slot = self.store.traces.insert(trace_id);
+                    self.store.schedule.push(&mut self.store.traces, slot, due);
+                    slot
+                }
+            };
+            self.append(request, envelopes, slot, run);
+        }
+        self.write_late(request, envelopes, &late, out);
+        self.make_room(out);
+    }
+
+    /// Decides the traces that are due at `now`.
+    pub fn decide_due(&mut self, now: Nanos, out: &mut Vec<Output>) {
+        while self.next_due().is_some_and(|due| due <= now) {
+            self.decide_oldest(Trigger::Due, out);
+        }
+        self.write_leaving(out);
+    }
+
+    /// Decides everything that is pending, on the evidence so far.
+    pub fn decide_all(&mut self, out: &mut Vec<Output>) {
+        while self.decide_oldest(Trigger::Early, out) {}
+        self.write_leaving(out);
+    }
+
+    /// Gives up everything that is pending, undecided, and says how many spans that were.
+    pub fn abandon_all(&mut self) -> u64 {
+        let mut spans = 0;
+        while let Some(slot) = self.store.schedule.pop(&mut self.store.traces) {
+            spans += u64::from(self.store.traces.slot(slot).digest.spans);
+            self.store.release(slot);
+        }
+        self.stats.pending_spans -= spans;
+        spans
+    }
+
+    /// When the next trace is due.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Nanos> {
+        self.store.schedule.next_due()
+    }
+
+    /// Traces that wait for their decision.
+    #[must_use]
+    pub fn pending_traces(&self) -> usize {
+        self.store.traces.len()
+    }
+
+    /// Bytes allocated for pending traces and remembered decisions.
+    #[must_use]
+    pub fn allocated(&self) -> usize {
+        self.store.allocated() + self.kept.allocated() + self.dropped.allocated()
+    }
+
+    /// Bytes that the pending spans and their envelopes take in the store, traces' slots aside.
+    #[must_use]
+    pub fn pending_bytes(&self) -> usize {
+        self.store.span_bytes()
+    }
+
+    /// What has happened so far.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Adds a run of spans to a pending trace.
+    #[inline]
+    fn append(&mut self, request: &[u8], envelopes: &Envelopes, slot: SlotNumber, run: &[Span]) {
+        let predicates = self.settings.policies.predicates();
+        let envelope = *self.interned[run[0].envelope as usize]
+            .get_or_insert_with(|| self.store.envelopes.intern(request, envelopes, run[0].envelope, predicates));
+        let digest = &mut self.store.traces.slot_mut(slot).digest;
+        digest.predicates |= self.store.envelopes.predicates(envelope);
+        let mut flags = Flags { elided: true, trace_state: false };
+        for span in run {
+            let body = body(request, span);
+            digest.predicates |= predicates.of_span(span, body, digest.predicates);
+            digest.add_span(span);
+            flags.elided &= without_leading_trace_id(body).is_some();
+            if !span.trace_state.is_empty() {
+                flags.trace_state = true;
+                add_trace_state(digest, request, span);
+            }
+        }
+        self.stats.pending_spans += run.len() as u64;
+        let bodies = run.iter().map(|span| body(request, span));
+        if flags.elided {
+            self.store.append(slot, envelope, flags, bodies.map(|body| without_leading_trace_id(body).unwrap_or(body)));
+        } else {
+            self.store.append(slot, envelope, flags, bodies);
+        }
+    }
+
+    /// Decides early while there are too many traces or bytes. What is about to leave counts as gone.
+    fn make_room(&mut self, out: &mut Vec<Output>) {
+        let Settings { pending_bytes, pending_traces, .. } = self.settings;
+        while self.store.traces.len() - self.leaving.len() > pending_traces
+            || self.store.in_use().saturating_sub(self.leaving_bytes) > pending_bytes
+        {
+            if !self.decide_oldest(Trigger::Early, out) {
+                break;
+            }
+        }
+        self.write_leaving(out);
+    }
+
+    /// Decides the trace that has waited longest; false if there is none.
+    fn decide_oldest(&mut self, trigger: Trigger, out: &mut Vec<Output>) -> bool {
+        let Some(number) = self.store.schedule.pop(&mut self.store.traces) else {
+            return false;
+        };
+        let slot = self.store.traces.slot(number);
+        let (trace_id, spans) = (slot.trace_id, u64::from(slot.digest.spans));
+        self.stats.early_decisions += u64::from(trigger == Trigger::Early);
+        self.stats.unknown_head_spans += if slot.digest.head().is_none() { spans } else { 0 };
+        let decision = self.settings.policies.decide(trace_id, &slot.digest, &mut self.stats.policies);
+        match decision {
+            Decision::Keep(kept) => {
+                self.stats.kept_traces += 1;
+                self.stats.kept_spans += spans;
+                self.leaving_bytes += slot.digest.bytes as usize;
+                self.kept.insert(trace_id, kept);
+                self.leaving.push((number, kept));
+                if self.leaving_bytes >= OUTPUT_BYTES {
+                    self.write_leaving(out);
+                }
+            }
+            Decision::Drop => {
+                self.stats.dropped_traces += 1;
+                self.stats.dropped_spans += spans;
+                self.stats.pending_spans -= spans;
+                self.dropped.insert(trace_id, ());
+                self.store.release(number);
+            }
+        }
+        true
+    }
+
+    /// Writes the traces that are decided to be kept, and frees what they held.
+    fn write_leaving(&mut self, out: &mut Vec<Output>) {
+        if self.leaving.is_empty() {
+            return;
+        }
+        let stamps = self.stamps.of(self.leaving.iter().map(|&(_, kept)| kept));
+        let mut splicer = Splicer::default();
+        for (slot, kept) in &self.leaving {
+            self.store.splice(*slot, &stamps[kept], &mut splicer);
+        }
+        let spans = splicer.items();
+        let request = splicer.finish(|envelope| {
+            let (resource, scope) = self.store.envelopes.parts(envelope);
+            (std::iter::once(resource), std::iter::once(scope))
+        });
+        self.stats.pending_spans -= spans as u64;
+        out.push(Output { request, spans });
+        for (slot, _) in self.leaving.drain(..) {
+            self.store.release(slot);
+        }
+        self.leaving_bytes = 0;
+    }
+
+    /// Writes late spans of kept traces.
+    fn write_late(&self, request: &[u8], envelopes: &Envelopes, late: &[(&[Span], Kept)], out: &mut Vec<Output>) {
+        if late.is_empty() {
+            return;
+        }
+        let stamps = self.stamps.of(late.iter().map(|&(_, kept)| kept));
+        let mut splicer = Splicer::default();
+        for (run, kept) in late {
+            for span in *run {
+                let piece = stamps[kept].apply(None, body(request, span), !span.trace_state.is_empty());
+                splicer.push(envelopes.resource_number(span.envelope), span.envelope, piece);
+            }
+        }
+        let spans = splicer.items();
+        out.push(Output { request: splicer.finish_indexed(request, envelopes), spans });
+    }
+}
+
+impl Remember {
+    /// One of `shards` equal parts.
+    #[must_use]
+    pub fn shared_by(self, shards: usize) -> Self {
+        match self {
+            Self::Bytes(bytes) => Self::Bytes(bytes / shards),
+            Self::Decisions(decisions) => Self::Decisions(decisions / shards),
+        }
+    }
+
+    fn memory<V: Copy>(self) -> Recent<V> {
+        match self {
+            Self::Bytes(bytes) => Recent::of_bytes(bytes),
+            Self::Decisions(decisions) => Recent::of_decisions(decisions),
+        }
+    }
+}
+
+fn body<'a>(request: &'a [u8], span: &Span) -> &'a [u8] {
+    &request[span.body.start as usize..span.body.end as usize]
+}
+
+/// What a span's `ot` member says about the trace. A threshold that the trace's randomness does not reach is
+/// inconsistent and tells nothing; the one that is written on leaving replaces it.
+fn add_trace_state(digest: &mut Digest, request: &[u8], span: &Span) {
+    let text = &request[span.trace_state.start as usize..span.trace_state.end as usize];
+    let Ok(state) = TraceState::parse(text) else { return };
+    let ot = state.ot();
+    let randomness = ot.rv.ok().flatten();
+    let actual = randomness.unwrap_or_else(|| Randomness::from_trace_id(span.trace_id.to_bytes()));
+    let threshold = ot.th.ok().flatten().filter(|threshold| threshold.keeps(actual));
+    digest.add_head(threshold, randomness);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! Resource and scope of waiting spans, one copy each.
+//!
+//! A thousand spans of one process share one resource, and predicates over resource attributes are
+//! evaluated once for it. Scopes are interned below their resource; records count the scope's entry, which
+//! counts the resource's.
+
+use forebay_otlp::Envelopes;
+
+use super::interner::Interner;
+use crate::tail::predicate::{Bits, Predicates};
+
+/// The envelopes that records refer to by number.
+#[derive(Debug, Default)]
+pub(crate) struct EnvelopeTable {
+    resources: Interner<Bits>,
+    /// Keys are the resource's number and the scope's description; values the resource's number.
+    scopes: Interner<u32>,
+    key: Vec<u8>,
+}
+
+impl EnvelopeTable {
+    /// The number of an envelope of `request`, for a record that is about to be appended: it stays valid while
+    /// records retain it.
+    pub(crate) fn intern(&mut self, request: &[u8], envelopes: &Envelopes, envelope: u32, predicates: &Predicates) -> u32 {
+        self.key.clear();
+        envelopes.resource_parts(request, envelope).for_each(|part| self.key.extend_from_slice(part));
+        let resource = self.resources.intern(&self.key, || predicates.of_resource(&self.key));
+        self.key.clear();
+        self.key.extend_from_slice(&resource.to_le_bytes());
+        envelopes.scope_parts(request, envelope).for_each(|part| self.key.extend_from_slice(part));
+        let resources = &mut self.resources;
+        self.scopes.intern(&self.key, || {
+            resources.retain(resource);
+            resource
+        })
+    }
+
+    /// Counts a record.
+    pub(crate) fn retain(&mut self, envelope: u32) {
+        self.scopes.retain(envelope);
+    }
+
+    /// Uncounts a record.
+    pub(crate) fn release(&mut self, envelope: u32) {
+        if let Some(resource) = self.scopes.release(envelope) {
+            self.resources.release(resource);
+        }
+    }
+
+    /// The predicates that the envelope's resource satisfies.
+    pub(crate) fn predicates(&self, envelope: u32) -> Bits {
+        *self.resources.value(self.resource(envelope))
+    }
+
+    /// The number of the envelope's resource.
+    pub(crate) fn resource(&self, envelope: u32) -> u32 {
+        *self.scopes.value(envelope)
+    }
+
+    /// The descriptions of the envelope's resource and scope.
+    pub(crate) fn parts(&self, envelope: u32) -> (&[u8], &[u8]) {
+        (self.resources.key(self.resource(envelope)), &self.scopes.key(envelope)[4..])
+    }
+
+    /// Bytes held.
+    pub(crate) fn allocated(&self) -> usize {
+        self.resources.allocated() + self.scopes.allocated()
+    }
+}
