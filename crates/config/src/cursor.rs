@@ -14,7 +14,8 @@ use crate::table::Table;
 
 /// A value whose shape is not known yet; each reading method takes it for one shape.
 ///
-/// Null reads as `None` without being a mistake, except for [`Cursor::table`]: the default applies, as in the Collector.
+/// Null reads as `None` without being a mistake, except for [`Cursor::table`]: the default applies, as in
+/// the Collector.
 #[derive(Clone, Debug)]
 pub struct Cursor<'a> {
     node: &'a Node,
@@ -90,14 +91,17 @@ impl<'a> Cursor<'a> {
             Value::String(text) => Some(text.clone()),
             Value::Bool(_) | Value::Int(_) | Value::Float(_) => {
                 let written = self.diagnostics.snippet(self.node.at).filter(|_| self.node.origin.is_none());
-                self.mismatch("a string", written.map(|written| format!("put it in quotes: \"{written}\"")).as_deref())
+                self.mismatch(
+                    "a string",
+                    written.map(|written| format!("put it in quotes: \"{written}\"")).as_deref(),
+                )
             }
             _ => self.mismatch("a string", None),
         }
     }
 
     /// An integer within `range`.
-    pub fn integer<T: Integer>(&self, range: impl RangeBounds<T> + Debug) -> Option<T> {
+    pub fn integer<T: Integer>(&self, range: impl RangeBounds<T>) -> Option<T> {
         let expected = integer_in(&range);
         match self.node.value {
             Value::Int(value) => match T::try_from(value) {
@@ -113,7 +117,10 @@ impl<'a> Cursor<'a> {
         let finite = |bound: &f64| bound.is_finite().then_some(*bound);
         let expected = format!("a number{}", bounds(finite(range.start()), finite(range.end())));
         let value = match self.node.value {
-            #[expect(clippy::cast_precision_loss, reason = "a setting above 2^53 does not need its last digits")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a setting above 2^53 does not need its last digits"
+            )]
             Value::Int(value) => value as f64,
             Value::Float(value) => value,
             _ => return self.mismatch(&expected, self.quoted_number()),
@@ -129,8 +136,11 @@ impl<'a> Cursor<'a> {
             Value::Int(nanos) => match u64::try_from(*nanos) {
                 Ok(nanos) => {
                     self.report(
-                        Diagnostic::warning(&self.path, format!("a bare number is nanoseconds: this is {nanos}ns"))
-                            .help(format!("write the unit: {nanos}s, {nanos}ms or {nanos}ns")),
+                        Diagnostic::warning(
+                            &self.path,
+                            format!("a bare number is nanoseconds: this is {nanos}ns"),
+                        )
+                        .help(format!("write the unit: {nanos}s, {nanos}ms or {nanos}ns")),
                     );
                     Some(Duration::from_nanos(nanos))
                 }
@@ -150,7 +160,10 @@ impl<'a> Cursor<'a> {
         match &self.node.value {
             Value::String(text) => match choices.iter().find(|(word, _)| word == text) {
                 Some((_, value)) => Some(value.clone()),
-                None => self.mismatch(&format!("one of {}", words().join(", ")), did_you_mean(text, &words()).as_deref()),
+                None => self.mismatch(
+                    &format!("one of {}", words().join(", ")),
+                    did_you_mean(text, &words()).as_deref(),
+                ),
             },
             _ => self.mismatch(&format!("one of {}", words().join(", ")), None),
         }
@@ -169,18 +182,13 @@ impl<'a> Cursor<'a> {
     /// The id of a component, `type/name`.
     pub fn component_id(&self) -> Option<ComponentId> {
         match &self.node.value {
-            Value::String(text) => match text.parse() {
-                Ok(id) => Some(id),
-                Err(error) => {
-                    self.error(IdError::to_string(&error));
-                    None
-                }
-            },
+            Value::String(text) => text.parse().map_err(|error: IdError| self.error(error.to_string())).ok(),
             _ => self.mismatch("the id of a component, `type` or `type/name`", None),
         }
     }
 
-    /// A mapping of strings, or a list of mappings with `name` and `value`. A null value is an empty string.
+    /// A mapping of strings, or a list of mappings with `name` and `value`. A null value is an empty
+    /// string.
     pub fn map(&self) -> Option<Vec<(String, String)>> {
         let pair = |(name, value): (String, Cursor<'_>)| {
             if value.is_null() { Some((name, String::new())) } else { Some((name, value.string()?)) }
@@ -280,7 +288,13 @@ impl<'a> Cursor<'a> {
     }
 
     fn item(&self, index: usize, node: &'a Node) -> Self {
-        Self { node, path: path::item(&self.path, index), key_at: None, at: node.at, diagnostics: self.diagnostics }
+        Self {
+            node,
+            path: path::item(&self.path, index),
+            key_at: None,
+            at: node.at,
+            diagnostics: self.diagnostics,
+        }
     }
 
     /// Records that something else was expected, unless this is null.

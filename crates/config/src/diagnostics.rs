@@ -8,7 +8,8 @@ use crate::node::{Location, Origin, SourceId};
 
 /// Everything found wrong or doubtful in a configuration, and the sources it was found in.
 ///
-/// Shared by reference while a configuration is read: every reader adds to it, nobody stops at the first mistake.
+/// Shared by reference while a configuration is read: every reader adds to it, nobody stops at the first
+/// mistake.
 #[derive(Debug, Default)]
 pub struct Diagnostics {
     sources: RefCell<Vec<Source>>,
@@ -118,8 +119,8 @@ impl Diagnostics {
         Self::default()
     }
 
-    /// Registers a text, so that locations in it can be shown. `name` is what a location begins with: a path,
-    /// `env:NAME`, `--set a.b=c`.
+    /// Registers a text, so that locations in it can be shown. `name` is what a location begins with: a
+    /// path, `env:NAME`, `--set a.b=c`.
     pub fn add_source(&self, name: impl Into<String>, text: impl Into<String>) -> SourceId {
         let mut sources = self.sources.borrow_mut();
         let id = SourceId(u32::try_from(sources.len()).unwrap_or(u32::MAX));
@@ -175,7 +176,11 @@ impl Diagnostics {
         let (start, _) = line.char_indices().nth(usize::try_from(skipped).ok()?)?;
         let before = line[start..].find(needle)?;
         let count = |text: &str| u32::try_from(text.chars().count()).ok();
-        Some(Location { column: at.column + count(&line[start..start + before])?, width: count(needle)?, ..at })
+        Some(Location {
+            column: at.column + count(&line[start..start + before])?,
+            width: count(needle)?,
+            ..at
+        })
     }
 
     /// The text a location covers.

@@ -74,7 +74,9 @@ fn component(text: &str) -> Result<(u128, &str), DurationError> {
     };
     // An hour is below 10^13 ns: digits beyond the 18th of a fraction cannot matter.
     let fraction = &fraction[..fraction.len().min(18)];
-    let number = |digits: &str| if digits.is_empty() { Ok(0) } else { digits.parse().map_err(|_| DurationError::TooLong) };
+    let number = |digits: &str| {
+        if digits.is_empty() { Ok(0) } else { digits.parse().map_err(|_| DurationError::TooLong) }
+    };
     let (whole, part): (u64, u64) = (number(whole)?, number(fraction)?);
     let denominator = fraction.bytes().fold(1_u128, |power, _| power * 10);
     Ok((u128::from(whole) * scale + u128::from(part) * scale / denominator, rest))

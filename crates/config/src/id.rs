@@ -36,7 +36,9 @@ pub enum IdError {
     #[error("`{0}` is no type: it begins with a letter and has letters, digits and `_`, 63 at most")]
     Kind(String),
     /// Spaces, control characters, symbols, or too long.
-    #[error("`{0}` is no name: it must have no spaces and symbols (such as $ + < = > ^ ` | ~) and at most 1024 characters")]
+    #[error(
+        "`{0}` is no name: it has no spaces, controls and symbols ($ + < = > ^ ` | ~), 1024 characters at most"
+    )]
     Name(String),
 }
 

@@ -2,17 +2,20 @@
 
 /// Help for a word that is not among `known`: "did you mean `latency`?", if one of them is near.
 ///
-/// Near is made of the same words, in another order (`wait_decision`), written in another way (`decisionWait`), with some
-/// left out (`wait`) or added; or else a few letters off.
+/// Near is made of the same words, in another order (`wait_decision`), written in another way
+/// (`decisionWait`), with some left out (`wait`) or added; or else a few letters off.
 #[must_use]
 pub fn did_you_mean(word: &str, known: &[&str]) -> Option<String> {
     by_words(word, known).or_else(|| by_letters(word, known)).map(|near| format!("did you mean `{near}`?"))
 }
 
-/// The known word that has all words of this one, or has no others; the one with the fewest words between them.
+/// The known word that has all words of this one, or has no others; the one with the fewest words between
+/// them.
 fn by_words<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     let wanted = words(word);
-    let within = |inner: &[String], outer: &[String]| !inner.is_empty() && inner.iter().all(|word| outer.contains(word));
+    let within = |inner: &[String], outer: &[String]| {
+        !inner.is_empty() && inner.iter().all(|word| outer.contains(word))
+    };
     let candidates = known.iter().map(|known| (words(known), *known));
     candidates
         .filter(|(words, _)| within(words, &wanted) || within(&wanted, words))
@@ -24,7 +27,8 @@ fn by_words<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
 fn by_letters<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     let wanted = words(word).join("_");
     let tolerated = (wanted.chars().count() / 3).clamp(1, 4);
-    let distances = known.iter().map(|known| (strsim::osa_distance(&wanted, &words(known).join("_")), *known));
+    let distances =
+        known.iter().map(|known| (strsim::osa_distance(&wanted, &words(known).join("_")), *known));
     distances.filter(|(distance, _)| *distance <= tolerated).min().map(|(_, near)| near)
 }
 
@@ -47,8 +51,15 @@ fn words(key: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    const KNOWN: [&str; 7] =
-        ["decision_wait", "num_traces", "policies", "latency", "send_batch_size", "send_batch_max_size", "tls"];
+    const KNOWN: [&str; 7] = [
+        "decision_wait",
+        "num_traces",
+        "policies",
+        "latency",
+        "send_batch_size",
+        "send_batch_max_size",
+        "tls",
+    ];
 
     fn near(word: &str) -> Option<String> {
         did_you_mean(word, &KNOWN)
@@ -56,7 +67,9 @@ mod tests {
 
     #[test]
     fn slips_of_the_keyboard_are_recognised() {
-        for (word, meant) in [("latncy", "latency"), ("policeis", "policies"), ("latencies", "latency"), ("tsl", "tls")] {
+        for (word, meant) in
+            [("latncy", "latency"), ("policeis", "policies"), ("latencies", "latency"), ("tsl", "tls")]
+        {
             assert_eq!(near(word), Some(format!("did you mean `{meant}`?")), "{word}");
         }
     }

@@ -36,8 +36,8 @@ pub struct Node {
 pub struct Origin {
     /// What was substituted, for messages: ``environment variable `TOKEN` ``.
     pub name: String,
-    /// The text before it was taken for YAML, if it became something else than a string: a string field given `0042`
-    /// gets this, not 34. It may be a secret, so diagnostics do not quote it.
+    /// The text before it was taken for YAML, if it became something else than a string: a string field
+    /// given `0042` gets this, not 34. It may be a secret, so diagnostics do not quote it.
     pub text: Option<String>,
 }
 

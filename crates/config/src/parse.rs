@@ -1,7 +1,8 @@
 //! YAML text to [`Node`]: the events of `saphyr-parser` built into a tree with positions.
 //!
-//! Read as the Collector reads it: the first document only, core schema ([`scalar`]), unique keys, anchors and `<<`.
-//! Everything hostile is bounded: depth, and the memory of the tree with its aliases written out.
+//! Read as the Collector reads it: the first document only, core schema ([`scalar`]), unique keys,
+//! anchors and `<<`. Everything hostile is bounded: depth, and the memory of the tree with its aliases
+//! written out.
 
 use std::collections::HashMap;
 
@@ -22,17 +23,11 @@ pub(crate) const HEAVIEST: usize = 64 << 20;
 
 /// Reads the first document of `text`, which was registered as `source`. Nothing at all is null.
 ///
-/// Returns `None` if the text cannot be read as a tree; why has been added to `diagnostics`, which also gets duplicate
-/// keys (as errors) and further documents (as a warning).
+/// Returns `None` if the text cannot be read as a tree; why has been added to `diagnostics`, which also
+/// gets duplicate keys (as errors) and further documents (as a warning).
 pub(crate) fn parse(source: SourceId, text: &str, diagnostics: &Diagnostics) -> Option<Node> {
-    let mut builder = Builder {
-        source,
-        diagnostics,
-        open: Vec::new(),
-        root: None,
-        anchors: HashMap::new(),
-        weight: 0,
-    };
+    let mut builder =
+        Builder { source, diagnostics, open: Vec::new(), root: None, anchors: HashMap::new(), weight: 0 };
     let mut documents = 0;
     for event in Parser::new_from_str(text) {
         let result = match event {
@@ -103,18 +98,27 @@ impl Builder<'_> {
             Event::Scalar(text, style, anchor, tag) if !self.expects_key() => {
                 // Nothing after a key: point at the key.
                 let at = if span.is_empty() { self.pending_key().unwrap_or(at) } else { at };
-                let value = typed(&text, style, tag.as_deref()).map_err(|message| Diagnostic::error("", message).at(at))?;
+                let value = typed(&text, style, tag.as_deref())
+                    .map_err(|message| Diagnostic::error("", message).at(at))?;
                 self.attach(Node::new(value, at), anchor)
             }
             Event::Scalar(text, style, ..) => self.begin_entry(text.into_owned(), style, at),
-            Event::SequenceStart(anchor, tag) => self.open(at, anchor, tag.as_deref(), Content::List(Vec::new())),
+            Event::SequenceStart(anchor, tag) => {
+                self.open(at, anchor, tag.as_deref(), Content::List(Vec::new()))
+            }
             Event::MappingStart(anchor, tag) => {
-                let content =
-                    Content::Map { entries: Vec::new(), places: HashMap::new(), key: None, merged: Vec::new() };
+                let content = Content::Map {
+                    entries: Vec::new(),
+                    places: HashMap::new(),
+                    key: None,
+                    merged: Vec::new(),
+                };
                 self.open(at, anchor, tag.as_deref(), content)
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(),
-            Event::Alias(_) if self.expects_key() => Err(Diagnostic::error("", "an alias cannot be a key").at(at)),
+            Event::Alias(_) if self.expects_key() => {
+                Err(Diagnostic::error("", "an alias cannot be a key").at(at))
+            }
             Event::Alias(anchor) => {
                 let Some((node, weight)) = self.anchors.get(&anchor) else {
                     return Err(Diagnostic::error("", "the alias stands inside of what it refers to").at(at));
@@ -123,11 +127,21 @@ impl Builder<'_> {
                 self.weight += weight;
                 self.attach(node, 0)
             }
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => Ok(()),
+            Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(_)
+            | Event::DocumentEnd => Ok(()),
         }
     }
 
-    fn open(&mut self, at: Location, anchor: usize, tag: Option<&Tag>, content: Content) -> Result<(), Diagnostic> {
+    fn open(
+        &mut self,
+        at: Location,
+        anchor: usize,
+        tag: Option<&Tag>,
+        content: Content,
+    ) -> Result<(), Diagnostic> {
         if self.expects_key() {
             return Err(Diagnostic::error("", "a key must be a word, not a list or mapping")
                 .at(at)
@@ -173,9 +187,12 @@ impl Builder<'_> {
             return Err(Diagnostic::error("", format!("a key longer than {LONGEST_KEY} characters")).at(at));
         }
         let path = self.path();
-        let Some(Open { content: Content::Map { key, places, .. }, .. }) = self.open.last_mut() else { return Ok(()) };
+        let Some(Open { content: Content::Map { key, places, .. }, .. }) = self.open.last_mut() else {
+            return Ok(());
+        };
         if let Some(first) = places.insert(text.clone(), at) {
-            let message = format!("the key `{text}` is already on line {}, column {}", first.line, first.column);
+            let message =
+                format!("the key `{text}` is already on line {}, column {}", first.line, first.column);
             let help = "remove one of them, or merge what they hold";
             self.diagnostics.add(Diagnostic::error(path, message).at(at).help(help));
         }
@@ -254,7 +271,8 @@ impl Builder<'_> {
         } else if before.ends_with('$') {
             diagnostic.help("within [ ] and { }, put `${…}` in quotes")
         } else if error.info().starts_with("invalid indentation") {
-            diagnostic.help("what stands in brackets or quotes and goes on must be indented more than its key")
+            diagnostic
+                .help("what stands in brackets or quotes and goes on must be indented more than its key")
         } else {
             diagnostic
         }
@@ -280,7 +298,11 @@ fn merged_entries(node: Node) -> Vec<Entry> {
 /// A scalar's value by its style and tag.
 fn typed(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Value, String> {
     let Some(tag) = tag else {
-        return Ok(if style == ScalarStyle::Plain { scalar::resolve(text) } else { Value::String(text.to_owned()) });
+        return Ok(if style == ScalarStyle::Plain {
+            scalar::resolve(text)
+        } else {
+            Value::String(text.to_owned())
+        });
     };
     let value = match (tag.is_yaml_core_schema(), tag.suffix.as_str(), scalar::resolve(text)) {
         (true, "str", _) => Value::String(text.to_owned()),
@@ -318,7 +340,8 @@ pub(crate) fn full_weight(node: &Node) -> usize {
 
 fn bounded(weight: usize, more: usize, at: Location) -> Result<(), Diagnostic> {
     if weight.saturating_add(more) > HEAVIEST {
-        let message = format!("too large: with its aliases written out this takes more than {} MiB", HEAVIEST >> 20);
+        let message =
+            format!("too large: with its aliases written out this takes more than {} MiB", HEAVIEST >> 20);
         return Err(Diagnostic::error("", message).at(at));
     }
     Ok(())

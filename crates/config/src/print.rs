@@ -8,8 +8,9 @@ const REDACTED: &str = "[REDACTED]";
 
 /// Writes a node as block YAML, keys in the order of the node.
 ///
-/// `hide` is asked for the path of every scalar, `exporters::otlp::headers::authorization`; those it says `true` to
-/// become `[REDACTED]`, nulls excepted. [`is_sensitive`] hides what the Collector treats as secret.
+/// `hide` is asked for the path of every scalar, `exporters::otlp::headers::authorization`; those it says
+/// `true` to become `[REDACTED]`, nulls excepted. [`is_sensitive`] hides what the Collector treats as
+/// secret.
 #[must_use]
 pub fn print(node: &Node, hide: &dyn Fn(&str) -> bool) -> String {
     let mut printer = Printer { out: String::new(), hide };
@@ -17,12 +18,20 @@ pub fn print(node: &Node, hide: &dyn Fn(&str) -> bool) -> String {
     printer.out
 }
 
-/// Whether the value at `path` is likely a secret: passwords, tokens, keys in PEM, values of headers. Names of files that
-/// hold one are none.
+/// Whether the value at `path` is likely a secret: passwords, tokens, keys in PEM, values of headers.
+/// Names of files that hold one are none.
 #[must_use]
 pub fn is_sensitive(path: &str) -> bool {
-    const ENDINGS: [&str; 8] = ["password", "secret", "token", "tokens", "_pem", "api_key", "apikey", "private_key"];
-    let last = path.rsplit("::").next().unwrap_or_default().split('[').next().unwrap_or_default().to_ascii_lowercase();
+    const ENDINGS: [&str; 8] =
+        ["password", "secret", "token", "tokens", "_pem", "api_key", "apikey", "private_key"];
+    let last = path
+        .rsplit("::")
+        .next()
+        .unwrap_or_default()
+        .split('[')
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     let in_headers = path.split(['[', ':']).any(|key| key == "headers") && last != "name";
     in_headers || ENDINGS.iter().any(|ending| last.ends_with(ending)) || path.ends_with("htpasswd::inline")
 }
@@ -41,7 +50,8 @@ enum After {
 }
 
 impl Printer<'_> {
-    /// Writes a value after its key or dash, ending the line; what needs lines of its own is indented by `indent`.
+    /// Writes a value after its key or dash, ending the line; what needs lines of its own is indented by
+    /// `indent`.
     fn value(&mut self, node: &Node, path: &str, indent: usize, after: After) {
         match &node.value {
             Value::List(items) if !items.is_empty() => {
@@ -63,7 +73,8 @@ impl Printer<'_> {
                 if after != After::Nothing {
                     self.out.push(' ');
                 }
-                let hidden = !node.is_null() && !matches!(scalar, Value::List(_) | Value::Map(_)) && (self.hide)(path);
+                let hidden =
+                    !node.is_null() && !matches!(scalar, Value::List(_) | Value::Map(_)) && (self.hide)(path);
                 self.out.push_str(&if hidden { text(REDACTED) } else { inline(scalar) });
                 self.out.push('\n');
             }
@@ -123,7 +134,9 @@ fn quoted(value: &str) -> String {
             '\t' => quoted.push_str("\\t"),
             '\r' => quoted.push_str("\\r"),
             // Controls, line separators and the byte order mark would not survive as they are.
-            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}') => {
+            c if c.is_control()
+                || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}') =>
+            {
                 quoted.push_str(&format!("\\U{:08x}", u32::from(c)));
             }
             c => quoted.push(c),

@@ -1,4 +1,5 @@
-//! Findings as text, in the layout of rustc: what, where, the line with the place underlined, and what to do.
+//! Findings as text, in the layout of rustc: what, where, the line with the place underlined, and what to
+//! do.
 
 use std::fmt::{self, Display};
 
@@ -17,7 +18,8 @@ const RED: &str = "\x1b[1;31m";
 const YELLOW: &str = "\x1b[1;33m";
 
 impl Diagnostics {
-    /// Everything found, sorted by place, and a last line such as `2 errors, 1 warning`; empty if nothing was found.
+    /// Everything found, sorted by place, and a last line such as `2 errors, 1 warning`; empty if nothing
+    /// was found.
     ///
     /// With `color`, styled by ANSI escape sequences.
     #[must_use]
@@ -47,7 +49,11 @@ impl Display for Report<'_> {
             }
         }
         if !counts.is_empty() {
-            let rest = if self.findings.len() > MOST { format!(" (the first {MOST} are shown)") } else { String::new() };
+            let rest = if self.findings.len() > MOST {
+                format!(" (the first {MOST} are shown)")
+            } else {
+                String::new()
+            };
             writeln!(f, "{}{rest}", counts.join(", "))?;
         }
         Ok(())
@@ -66,7 +72,8 @@ impl Report<'_> {
         if let Some(at) = finding.at {
             self.place(at, gutter, style, f)?;
         }
-        let origin = finding.origin.as_ref().map(|origin| ("note", format!("the value comes from {}", origin.name)));
+        let origin =
+            finding.origin.as_ref().map(|origin| ("note", format!("the value comes from {}", origin.name)));
         let help = finding.help.as_ref().map(|help| ("help", help.clone()));
         for (label, text) in origin.into_iter().chain(help) {
             let (equals, label) = (self.paint(BLUE, "="), self.paint(BOLD, &format!("{label}:")));

@@ -1,6 +1,7 @@
 //! The type of an unquoted scalar, as the Collector's YAML library (`go.yaml.in/yaml/v3`) sees it.
 //!
-//! That is the YAML 1.2 core schema with Go's integer literals: `0042` is octal, `1_000` and `0b101` are numbers.
+//! That is the YAML 1.2 core schema with Go's integer literals: `0042` is octal, `1_000` and `0b101` are
+//! numbers.
 
 use crate::node::Value;
 
@@ -56,11 +57,19 @@ mod tests {
     use super::*;
 
     fn assert_int(text: &str, expected: i64) {
-        assert!(matches!(resolve(text), Value::Int(value) if value == expected), "{text}: {:?}", resolve(text));
+        assert!(
+            matches!(resolve(text), Value::Int(value) if value == expected),
+            "{text}: {:?}",
+            resolve(text)
+        );
     }
 
     fn assert_float(text: &str, expected: f64) {
-        assert!(matches!(resolve(text), Value::Float(value) if value == expected), "{text}: {:?}", resolve(text));
+        assert!(
+            matches!(resolve(text), Value::Float(value) if value == expected),
+            "{text}: {:?}",
+            resolve(text)
+        );
     }
 
     #[test]
@@ -115,10 +124,37 @@ mod tests {
     #[test]
     fn everything_else_is_a_string() {
         for text in [
-            "yes", "on", "y", "nil", "tRUE", "-", "+", ".", "...", "--1", ".5_0", "+-1", "1-2", "0x", "0xG", "0b2", "1e400", "inf",
-            "nan", "_1", "1 2", "0.0.0.0:4317", "2026-01-02", "10s", "é",
+            "yes",
+            "on",
+            "y",
+            "nil",
+            "tRUE",
+            "-",
+            "+",
+            ".",
+            "...",
+            "--1",
+            ".5_0",
+            "+-1",
+            "1-2",
+            "0x",
+            "0xG",
+            "0b2",
+            "1e400",
+            "inf",
+            "nan",
+            "_1",
+            "1 2",
+            "0.0.0.0:4317",
+            "2026-01-02",
+            "10s",
+            "é",
         ] {
-            assert!(matches!(resolve(text), Value::String(ref value) if value == text), "{text}: {:?}", resolve(text));
+            assert!(
+                matches!(resolve(text), Value::String(ref value) if value == text),
+                "{text}: {:?}",
+                resolve(text)
+            );
         }
     }
 }

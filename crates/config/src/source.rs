@@ -6,13 +6,13 @@ use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::expand::Expander;
 use crate::node::{Entry, Location, Node, SourceId, Value};
 use crate::parse;
-use crate::uri::Uri;
+use crate::uri::{Environment, Uri};
 
 /// Collects where a configuration comes from, then reads it.
 ///
-/// Sources are merged in the order given, all `--set` after all `--config` as in the Collector: mappings deeply, while
-/// anything else, null included, replaces what was there. References `${…}` are expanded in the result. Every value keeps
-/// the place it was written.
+/// Sources are merged in the order given, all `--set` after all `--config` as in the Collector: mappings
+/// deeply, while anything else, null included, replaces what was there. References `${…}` are expanded in
+/// the result. Every value keeps the place it was written.
 ///
 /// ```
 /// use forebay_config::Loader;
@@ -25,7 +25,7 @@ use crate::uri::Uri;
 /// assert!(node.is_some());
 /// ```
 pub struct Loader<'e> {
-    environment: Box<dyn Fn(&str) -> Option<String> + 'e>,
+    environment: Box<Environment<'e>>,
     configs: Vec<String>,
     assignments: Vec<String>,
 }
@@ -53,7 +53,8 @@ impl<'e> Loader<'e> {
 
     /// The configuration, a mapping, and what was found wrong in it.
     ///
-    /// There is none if a source could not be read or is not YAML: then nothing can be said about the keys it lacks.
+    /// There is none if a source could not be read or is not YAML: then nothing can be said about the
+    /// keys it lacks.
     #[must_use]
     pub fn load(self) -> (Option<Node>, Diagnostics) {
         let diagnostics = Diagnostics::new();
@@ -69,20 +70,24 @@ impl<'e> Loader<'e> {
             }
         }
         if merged.is_none() && complete {
-            diagnostics.add(Diagnostic::error("", "no configuration is given").help("name a file: --config FILE"));
+            diagnostics
+                .add(Diagnostic::error("", "no configuration is given").help("name a file: --config FILE"));
         }
-        let expanded = merged.filter(|_| complete).map(|node| Expander::new(&*self.environment, &diagnostics).expand(node));
+        let expanded = merged
+            .filter(|_| complete)
+            .map(|node| Expander::new(&*self.environment, &diagnostics).expand(node));
         (expanded, diagnostics)
     }
 }
 
-fn read_config(text: &str, environment: &dyn Fn(&str) -> Option<String>, diagnostics: &Diagnostics) -> Option<Node> {
+fn read_config(text: &str, environment: &Environment<'_>, diagnostics: &Diagnostics) -> Option<Node> {
     let retrieved = Uri::config(text).and_then(|uri| Ok((uri, uri.retrieve(environment)?)));
     let (uri, content) = match retrieved {
         Ok((uri, Some(content))) => (uri, content),
         Ok((uri, None)) => {
             let message = format!("{} is not set", uri.describe());
-            diagnostics.add(Diagnostic::error("", message).help(format!("`--config {text}` reads YAML from it")));
+            diagnostics
+                .add(Diagnostic::error("", message).help(format!("`--config {text}` reads YAML from it")));
             return None;
         }
         Err(error) => {
@@ -150,9 +155,9 @@ fn keys(dotted: &str, source: SourceId) -> Vec<(String, Location)> {
 
 /// A value below the keys that lead to it.
 fn wrapped(keys: Vec<(String, Location)>, value: Node) -> Node {
-    keys.into_iter().rev().fold(value, |value, (key, key_at)| {
-        Node::new(Value::Map(vec![Entry { key, key_at, value }]), key_at)
-    })
+    keys.into_iter()
+        .rev()
+        .fold(value, |value, (key, key_at)| Node::new(Value::Map(vec![Entry { key, key_at, value }]), key_at))
 }
 
 /// Lays `over` on top of `base`: mappings are merged, anything else replaces what was there.

@@ -1,11 +1,11 @@
 //! Typed reading of a mapping.
 //!
-//! A component asks a [`Table`] for the keys it knows, by type; the table remembers which were asked for. Whatever is
-//! wrong is recorded in the [`Diagnostics`] and reads as absent, so that the component falls back to its default and
-//! reading goes on to find the next mistake. When the table is dropped, the keys nobody asked for are mistakes too.
+//! A component asks a [`Table`] for the keys it knows, by type; the table remembers which were asked for.
+//! Whatever is wrong is recorded in the [`Diagnostics`] and reads as absent, so that the component falls
+//! back to its default and reading goes on to find the next mistake. When the table is dropped, the keys
+//! nobody asked for are mistakes too.
 
 use std::cell::{Cell, RefCell};
-use std::fmt::Debug;
 use std::ops::{RangeBounds, RangeInclusive};
 use std::time::Duration;
 
@@ -18,9 +18,9 @@ use crate::parse;
 
 /// A mapping being read.
 ///
-/// When dropped, every key that was never asked for becomes an "unknown key" error naming the nearest known key and
-/// listing the known ones. Every reading method returns `None` for a key that is absent, null, or wrong; what is wrong
-/// has been recorded.
+/// When dropped, every key that was never asked for becomes an "unknown key" error naming the nearest
+/// known key and listing the known ones. Every reading method returns `None` for a key that is absent,
+/// null, or wrong; what is wrong has been recorded.
 #[derive(Debug)]
 pub struct Table<'a> {
     /// The mapping itself, for what is said about it as a whole.
@@ -64,7 +64,7 @@ impl<'a> Table<'a> {
     }
 
     /// An integer within `range`. Fractions and quoted numbers are errors.
-    pub fn integer<T: Integer>(&self, key: &'static str, range: impl RangeBounds<T> + Debug) -> Option<T> {
+    pub fn integer<T: Integer>(&self, key: &'static str, range: impl RangeBounds<T>) -> Option<T> {
         self.get(key)?.integer(range)
     }
 
@@ -73,7 +73,8 @@ impl<'a> Table<'a> {
         self.get(key)?.float(range)
     }
 
-    /// A duration in Go's syntax, `1h2m3.5s`. A bare number is nanoseconds, with a warning; negative is an error.
+    /// A duration in Go's syntax, `1h2m3.5s`. A bare number is nanoseconds, with a warning; negative is
+    /// an error.
     pub fn duration(&self, key: &'static str) -> Option<Duration> {
         self.get(key)?.duration()
     }
@@ -113,19 +114,22 @@ impl<'a> Table<'a> {
         self.list(key).unwrap_or_default().into_iter().filter_map(|item| item.table()).collect()
     }
 
-    /// All entries, for a mapping with free keys such as `receivers`. None of its keys is unknown after this.
+    /// All entries, for a mapping with free keys such as `receivers`. None of its keys is unknown after
+    /// this.
     pub fn entries(&self) -> Vec<(String, Cursor<'a>)> {
         self.open.set(true);
         self.entries.iter().map(|e| (e.key.clone(), self.whole.value_of(e))).collect()
     }
 
-    /// All entries of a mapping from component ids, such as `receivers`. A key that is no id is an error and left out, and
-    /// so are two spellings of one id.
+    /// All entries of a mapping from component ids, such as `receivers`. A key that is no id is an error
+    /// and left out, and so are two spellings of one id.
     pub fn components(&self) -> Vec<(ComponentId, Cursor<'a>)> {
         let mut components: Vec<(ComponentId, Cursor<'a>)> = Vec::new();
         for (key, cursor) in self.entries() {
             let mistake = match key.parse::<ComponentId>() {
-                Ok(id) if components.iter().any(|(earlier, _)| *earlier == id) => format!("`{id}` is already there"),
+                Ok(id) if components.iter().any(|(earlier, _)| *earlier == id) => {
+                    format!("`{id}` is already there")
+                }
                 Ok(id) => {
                     components.push((id, cursor));
                     continue;
@@ -137,7 +141,8 @@ impl<'a> Table<'a> {
         components
     }
 
-    /// A list of component ids, such as a pipeline's `receivers`; items that are none are errors and left out.
+    /// A list of component ids, such as a pipeline's `receivers`; items that are none are errors and left
+    /// out.
     pub fn component_ids(&self, key: &'static str) -> Option<Vec<(ComponentId, Cursor<'a>)>> {
         let items = self.list(key)?;
         Some(items.into_iter().filter_map(|item| Some((item.component_id()?, item))).collect())
@@ -214,7 +219,11 @@ impl Drop for Table<'_> {
         }
         let mut known = self.known.borrow().clone();
         known.sort_unstable();
-        let listed = if known.is_empty() { "no key is known here".to_owned() } else { format!("known: {}", known.join(", ")) };
+        let listed = if known.is_empty() {
+            "no key is known here".to_owned()
+        } else {
+            format!("known: {}", known.join(", "))
+        };
         for entry in self.entries.iter().filter(|e| !known.contains(&e.key.as_str())) {
             let help = match did_you_mean(&entry.key, &known) {
                 Some(guess) => format!("{guess} {listed}"),
@@ -226,7 +235,8 @@ impl Drop for Table<'_> {
     }
 }
 
-/// For tests of components: parses one YAML mapping, runs `read` over it, and returns what it made and what was found.
+/// For tests of components: parses one YAML mapping, runs `read` over it, and returns what it made and
+/// what was found.
 pub fn read_str<T>(yaml: &str, read: impl FnOnce(&Table<'_>) -> T) -> (T, Diagnostics) {
     let diagnostics = Diagnostics::new();
     let source = diagnostics.add_source("yaml", yaml);

@@ -78,13 +78,10 @@ mod tests {
     #[test]
     fn references_stand_alone_or_within_text() {
         assert_eq!(pieces("${env:A}"), [Reference("env:A")]);
-        assert_eq!(pieces("http://${HOST}:${PORT}/x"), [
-            literal("http://"),
-            Reference("HOST"),
-            literal(":"),
-            Reference("PORT"),
-            literal("/x")
-        ]);
+        assert_eq!(
+            pieces("http://${HOST}:${PORT}/x"),
+            [literal("http://"), Reference("HOST"), literal(":"), Reference("PORT"), literal("/x")]
+        );
     }
 
     #[test]

@@ -7,9 +7,12 @@ use std::io::{self, Read};
 
 use thiserror::Error;
 
-/// Bytes one source may have. The longest configurations in use are a tenth of it, and reading YAML may take a hundred
-/// times its size.
+/// Bytes one source may have. The longest configurations in use are a tenth of it, and reading YAML may
+/// take a hundred times its size.
 pub(crate) const LARGEST: usize = 1 << 20;
+
+/// Looks up an environment variable.
+pub(crate) type Environment<'e> = dyn Fn(&str) -> Option<String> + 'e;
 
 /// A parsed reference to text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +61,11 @@ impl<'u> Uri<'u> {
                     Some((name, default)) => (name, Some(default)),
                     None => (rest, None),
                 };
-                if is_variable(name) { Ok(Self::Env { name, default }) } else { Err(UriError::Name(name.to_owned())) }
+                if is_variable(name) {
+                    Ok(Self::Env { name, default })
+                } else {
+                    Err(UriError::Name(name.to_owned()))
+                }
             }
             "file" => Ok(Self::File(rest)),
             "yaml" => Ok(Self::Yaml(rest)),
@@ -67,7 +74,7 @@ impl<'u> Uri<'u> {
     }
 
     /// The text; `None` for a variable that is not set and has no default.
-    pub(crate) fn retrieve(&self, environment: &dyn Fn(&str) -> Option<String>) -> Result<Option<String>, UriError> {
+    pub(crate) fn retrieve(&self, environment: &Environment<'_>) -> Result<Option<String>, UriError> {
         let text = match *self {
             Self::Env { name, default } => environment(name).or_else(|| default.map(str::to_owned)),
             Self::File(path) => Some(read(path)?),
@@ -102,7 +109,9 @@ impl UriError {
     /// What to do, given what stood behind the scheme.
     pub(crate) fn help(&self, reference: &str) -> Option<String> {
         match self {
-            Self::Name(_) => Some("a name has letters, digits and `_` and does not begin with a digit".to_owned()),
+            Self::Name(_) => {
+                Some("a name has letters, digits and `_` and does not begin with a digit".to_owned())
+            }
             Self::Scheme(name) if is_variable(name) && reference.contains(":-") => {
                 Some(format!("a default needs the scheme: write `${{env:{reference}}}`"))
             }
@@ -179,7 +188,10 @@ mod tests {
 
     #[test]
     fn http_is_not_fetched() {
-        assert_eq!(help(Uri::config("https://x/y"), "https://x/y"), "fetch it to a file first, and name that");
+        assert_eq!(
+            help(Uri::config("https://x/y"), "https://x/y"),
+            "fetch it to a file first, and name that"
+        );
     }
 
     #[test]

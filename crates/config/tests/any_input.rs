@@ -6,9 +6,54 @@ use proptest::prelude::*;
 /// Pieces of YAML, so that most texts get past the scanner.
 fn yaml() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
-        "a", "b", "key", ": ", ":\n", ":", "- ", "\n", "\n  ", "\n    ", " ", "\t", "[", "]", "{", "}", ", ", "\"", "'",
-        "|\n", ">\n", "&x ", "*x", "<<: ", "!!str ", "!t ", "# ", "---\n", "...\n", "? ", "~", "1", "0x1", "1.5", "2s",
-        "${env:A}", "${A}", "${", "$$", "${env:B:-", "::", "é", "\r\n", "%", "@", "\u{feff}", "\u{0}", "\u{85}",
+        "a",
+        "b",
+        "key",
+        ": ",
+        ":\n",
+        ":",
+        "- ",
+        "\n",
+        "\n  ",
+        "\n    ",
+        " ",
+        "\t",
+        "[",
+        "]",
+        "{",
+        "}",
+        ", ",
+        "\"",
+        "'",
+        "|\n",
+        ">\n",
+        "&x ",
+        "*x",
+        "<<: ",
+        "!!str ",
+        "!t ",
+        "# ",
+        "---\n",
+        "...\n",
+        "? ",
+        "~",
+        "1",
+        "0x1",
+        "1.5",
+        "2s",
+        "${env:A}",
+        "${A}",
+        "${",
+        "$$",
+        "${env:B:-",
+        "::",
+        "é",
+        "\r\n",
+        "%",
+        "@",
+        "\u{feff}",
+        "\u{0}",
+        "\u{85}",
     ]);
     prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
 }
@@ -24,7 +69,13 @@ fn read_everything(table: &Table<'_>) {
 }
 
 fn read_as_everything(cursor: &Cursor<'_>) {
-    let _ = (cursor.bool(), cursor.string(), cursor.integer::<u8>(1..), cursor.float(0.0..=1.0), cursor.duration());
+    let _ = (
+        cursor.bool(),
+        cursor.string(),
+        cursor.integer::<u8>(1..),
+        cursor.float(0.0..=1.0),
+        cursor.duration(),
+    );
     let _ = (cursor.choice(&[("a", 1), ("b", 2)]), cursor.strings(), cursor.map(), cursor.component_id());
     if let Some(table) = cursor.table() {
         read_everything(&table);

@@ -21,6 +21,12 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Check a configuration: everything that would fail at start fails here.
     Validate(Sources),
+    /// Replay recorded traces through a tail-sampling pipeline and show what is kept and why. Needs nothing else.
+    Demo {
+        /// Leave the pipeline listening afterwards, with the configuration that is printed.
+        #[arg(long)]
+        keep_running: bool,
+    },
     /// List the components that configurations can use.
     Components,
     /// Print the configuration that results from all sources.

@@ -118,7 +118,6 @@ fn read(sources: &Sources) -> Option<Settings> {
 
 fn show(diagnostics: &Diagnostics) {
     if !diagnostics.is_empty() {
-        // Nowhere is left to complain if standard error is gone.
         let _ = writeln!(stderr(), "{}", diagnostics.render(stderr().is_terminal()));
     }
 }
@@ -148,7 +147,9 @@ fn write_out(text: &str) -> ExitCode {
     }
 }
 
-fn fail(message: &str) -> ExitCode {
+/// Says what is wrong on standard error.
+pub(crate) fn fail(message: &str) -> ExitCode {
+    // Nowhere is left to complain if standard error is gone.
     let _ = writeln!(stderr(), "error: {message}");
     ExitCode::FAILURE
 }

@@ -6,6 +6,7 @@
 mod cli;
 mod commands;
 mod components;
+mod demo;
 mod extensions;
 mod gates;
 mod http_server;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     match cli.command {
         None => commands::run(&cli.sources),
         Some(cli::Command::Validate(sources)) => commands::validate(&cli.sources.and(sources)),
+        Some(cli::Command::Demo { keep_running }) => demo::run(keep_running),
         Some(cli::Command::Components) => commands::components(),
         Some(cli::Command::PrintConfig { sources, unredacted }) => {
             commands::print_config(&cli.sources.and(sources), unredacted)

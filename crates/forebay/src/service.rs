@@ -70,6 +70,11 @@ impl Service {
         Ok(service)
     }
 
+    /// The process's metrics.
+    pub(crate) fn telemetry(&self) -> Telemetry {
+        self.context.telemetry.clone()
+    }
+
     /// Stops accepting, decides and delivers what is held, and ends.
     pub(crate) async fn stop(self) {
         self.extensions.iter().for_each(|extension| extension.pipelines_running(false));

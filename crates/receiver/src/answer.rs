@@ -18,18 +18,12 @@ pub(crate) struct Answer {
 impl Answer {
     /// HTTP: data and nothing after it.
     pub(crate) fn data(data: impl Into<Bytes>) -> Self {
-        Self {
-            data: data.into(),
-            trailers: None,
-        }
+        Self { data: data.into(), trailers: None }
     }
 
     /// gRPC: a message and the status after it.
     pub(crate) fn with_trailers(data: impl Into<Bytes>, trailers: HeaderMap) -> Self {
-        Self {
-            data: data.into(),
-            trailers: Some(trailers),
-        }
+        Self { data: data.into(), trailers: Some(trailers) }
     }
 }
 
@@ -44,11 +38,7 @@ impl Body for Answer {
         if !self.data.is_empty() {
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.data)))));
         }
-        Poll::Ready(
-            self.trailers
-                .take()
-                .map(|trailers| Ok(Frame::trailers(trailers))),
-        )
+        Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,8 +1,8 @@
 //! Reading a body within two bounds: the request's own limit and the process's byte budget.
 //!
-//! The charge is always the capacity of the buffer, and the buffer grows with what arrives: so a bomb stops
-//! at its limit, a thousand stalled uploads hold about what they have sent, and whoever finds no room waits
-//! a moment before being refused. A declared length only makes the growth exact.
+//! The charge is always the capacity of the buffer, and the buffer grows with what has arrived: so a bomb
+//! stops at its limit, uploads that announce megabytes and stall hold next to nothing, and whoever finds no
+//! room waits a moment before being refused.
 
 use std::time::Duration;
 
@@ -15,10 +15,11 @@ use tokio::time::Instant;
 use crate::inflate::{Coding, InflateError, Inflater};
 use crate::reject::{Kind, Reject};
 
-/// The largest first buffer: beyond this a declared length is believed only as it arrives.
-const FIRST_AT_MOST: usize = 1 << 20;
-/// The first buffer of a body whose length is not known.
-const FIRST_AT_LEAST: usize = 16 << 10;
+/// The smallest buffer.
+const SMALLEST: usize = 16 << 10;
+/// How far beyond what has arrived a declared length is believed. Senders cut messages into frames of
+/// 16 KiB; a buffer for the whole message as soon as the first is there need not be copied later.
+const TRUST: usize = 16;
 /// A guess at how well telemetry compresses; too low costs copies, too high a moment's memory.
 const EXPANSION: usize = 6;
 /// After so many decoded bytes others get their turn.
@@ -55,10 +56,10 @@ pub(crate) struct Gathering<'a> {
     coding: Coding,
     inflater: Option<Inflater>,
     bytes: Vec<u8>,
-    /// The capacity of the first buffer.
-    first: usize,
     /// What the buffer can grow to.
     most: usize,
+    /// How far beyond its content the buffer grows; a length that is known makes its last growth exact.
+    growth: usize,
     /// The capacity of `bytes`.
     charge: Charge,
     /// What the decoder itself holds.
@@ -73,10 +74,7 @@ where
     B::Error: std::fmt::Display,
 {
     pub(crate) fn new(body: B) -> Self {
-        Self {
-            body,
-            returned: Bytes::new(),
-        }
+        Self { body, returned: Bytes::new() }
     }
 
     /// The next bytes, at least one; `None` at the end.
@@ -85,9 +83,8 @@ where
             return Ok(Some(std::mem::take(&mut self.returned)));
         }
         while let Some(frame) = self.body.frame().await {
-            let frame = frame.map_err(|error| {
-                Reject::new(Kind::Gone, format!("the body could not be read: {error}"))
-            })?;
+            let frame = frame
+                .map_err(|error| Reject::new(Kind::Gone, format!("the body could not be read: {error}")))?;
             if let Ok(data) = frame.into_data()
                 && !data.is_empty()
             {
@@ -98,9 +95,7 @@ where
     }
 
     /// Exactly `N` bytes, or how many there were before the end.
-    pub(crate) async fn exactly<const N: usize>(
-        &mut self,
-    ) -> Result<Result<[u8; N], usize>, Reject> {
+    pub(crate) async fn exactly<const N: usize>(&mut self) -> Result<Result<[u8; N], usize>, Reject> {
         let mut bytes = [0; N];
         let mut filled = 0;
         while filled < N {
@@ -139,23 +134,17 @@ impl<'a> Gathering<'a> {
         }
         // One byte beyond the limit tells a body that just has it from one that exceeds it.
         let limit = allowance.limit.saturating_add(1);
-        let (first, most) = match (coding, declared) {
-            (Coding::Identity, Some(declared)) => (declared.min(FIRST_AT_MOST), declared),
-            (_, Some(declared)) => (
-                declared
-                    .saturating_mul(EXPANSION)
-                    .clamp(FIRST_AT_LEAST, FIRST_AT_MOST),
-                limit,
-            ),
-            (_, None) => (FIRST_AT_LEAST, limit),
+        let (most, growth) = match (coding, declared) {
+            (Coding::Identity, Some(declared)) => (declared, TRUST),
+            _ => (limit, 2),
         };
         Ok(Self {
             allowance,
             coding,
             inflater: None,
             bytes: Vec::new(),
-            first,
             most,
+            growth,
             charge: allowance.budget.charge(0),
             working_memory: allowance.budget.charge(0),
             out_of_patience: None,
@@ -165,7 +154,7 @@ impl<'a> Gathering<'a> {
     /// Takes the next bytes of the body.
     pub(crate) async fn push(&mut self, piece: &[u8]) -> Result<(), Reject> {
         if self.coding == Coding::Identity {
-            self.make_room(piece.len()).await?;
+            self.make_room(piece.len(), 0).await?;
             self.bytes.extend_from_slice(piece);
             return Ok(());
         }
@@ -183,7 +172,7 @@ impl<'a> Gathering<'a> {
         };
         let mut decoded = 0;
         while let Some(inflater) = &mut inflater {
-            self.make_room(1).await?;
+            self.make_room(1, input.len().saturating_mul(EXPANSION)).await?;
             let before = self.bytes.len();
             inflater.run(&mut input, &mut self.bytes)?;
             if self.bytes.len() < self.bytes.capacity() {
@@ -209,29 +198,26 @@ impl<'a> Gathering<'a> {
         }
         self.bytes.shrink_to_fit();
         self.charge.resize(self.bytes.capacity());
-        Ok(Payload {
-            bytes: Bytes::from(self.bytes),
-            charge: self.charge,
-        })
+        Ok(Payload { bytes: Bytes::from(self.bytes), charge: self.charge })
     }
 
-    /// Makes sure that `more` bytes can be written.
-    async fn make_room(&mut self, more: usize) -> Result<(), Reject> {
-        let needed = self.bytes.len().saturating_add(more);
+    /// Makes sure that `more` bytes can be written, and prepares for as many as are `expected`.
+    async fn make_room(&mut self, more: usize, expected: usize) -> Result<(), Reject> {
+        let length = self.bytes.len();
+        let needed = length.saturating_add(more);
         if needed <= self.bytes.capacity() {
             return Ok(());
         }
         if needed > self.most {
             return Err(self.allowance.exceeded());
         }
-        let wanted = needed
-            .max(self.first)
-            .max(self.bytes.capacity().saturating_mul(2))
+        let capacity = needed
+            .saturating_mul(self.growth)
+            .max(length.saturating_add(expected))
+            .max(SMALLEST)
             .min(self.most);
-        let room = self
-            .reserve(wanted.saturating_sub(self.charge.bytes()))
-            .await?;
-        self.bytes.reserve_exact(wanted - self.bytes.len());
+        let room = self.reserve(capacity - self.charge.bytes()).await?;
+        self.bytes.reserve_exact(capacity - length);
         self.charge.resize(self.bytes.capacity());
         drop(room);
         Ok(())
@@ -246,14 +232,9 @@ impl<'a> Gathering<'a> {
         if let Ok(charge) = budget.reserve(bytes) {
             return Ok(charge);
         }
-        let until = *self
-            .out_of_patience
-            .get_or_insert_with(|| Instant::now() + self.allowance.patience);
+        let until = *self.out_of_patience.get_or_insert_with(|| Instant::now() + self.allowance.patience);
         let patience = until.saturating_duration_since(Instant::now());
-        budget
-            .reserve_within(bytes, patience)
-            .await
-            .map_err(Reject::overloaded)
+        budget.reserve_within(bytes, patience).await.map_err(Reject::overloaded)
     }
 }
 

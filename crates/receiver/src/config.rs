@@ -108,30 +108,18 @@ impl OtlpConfig {
             return Self::default();
         };
         let config = Self {
-            grpc: protocols
-                .table("grpc")
-                .map(|table| GrpcConfig::read(&table)),
-            http: protocols
-                .table("http")
-                .map(|table| HttpConfig::read(&table)),
+            grpc: protocols.table("grpc").map(|table| GrpcConfig::read(&table)),
+            http: protocols.table("http").map(|table| HttpConfig::read(&table)),
         };
         match &config {
-            Self {
-                grpc: None,
-                http: None,
-            } => {
+            Self { grpc: None, http: None } => {
                 protocols.error("grpc", "at least one of `grpc` and `http` is required");
             }
-            Self {
-                grpc: Some(grpc),
-                http: Some(http),
-            } if grpc.endpoint == http.endpoint
-                && !matches!(grpc.endpoint, Endpoint::Tcp { port: 0, .. }) =>
+            Self { grpc: Some(grpc), http: Some(http) }
+                if grpc.endpoint == http.endpoint
+                    && !matches!(grpc.endpoint, Endpoint::Tcp { port: 0, .. }) =>
             {
-                protocols.error(
-                    "http",
-                    format!("`grpc` and `http` both listen on {}", grpc.endpoint),
-                );
+                protocols.error("http", format!("`grpc` and `http` both listen on {}", grpc.endpoint));
             }
             _ => {}
         }
@@ -146,23 +134,16 @@ impl GrpcConfig {
         table.accept("write_buffer_size", "answers are a few bytes");
         let defaults = Self::default();
         let keepalive = table.table("keepalive");
-        if let Some(enforcement) = keepalive
-            .as_ref()
-            .and_then(|keepalive| keepalive.table("enforcement_policy"))
+        if let Some(enforcement) =
+            keepalive.as_ref().and_then(|keepalive| keepalive.table("enforcement_policy"))
         {
             enforcement.accept("min_time", "clients may ping as often as they like");
-            enforcement.accept(
-                "permit_without_stream",
-                "clients may ping as often as they like",
-            );
+            enforcement.accept("permit_without_stream", "clients may ping as often as they like");
         }
-        let parameters = keepalive
-            .as_ref()
-            .and_then(|keepalive| keepalive.table("server_parameters"));
-        let (keepalive, lifetime) = parameters
-            .map_or((defaults.keepalive, defaults.lifetime), |table| {
-                (Keepalive::read(&table), lifetime(&table))
-            });
+        let parameters = keepalive.as_ref().and_then(|keepalive| keepalive.table("server_parameters"));
+        let (keepalive, lifetime) = parameters.map_or((defaults.keepalive, defaults.lifetime), |table| {
+            (Keepalive::read(&table), lifetime(&table))
+        });
         Self {
             endpoint: Endpoint::read(table).unwrap_or(defaults.endpoint),
             tls: tls(table),
@@ -182,8 +163,7 @@ impl Keepalive {
     fn read(table: &Table<'_>) -> Self {
         Self {
             time: timeout(table, "time", Some(KEEPALIVE_TIME)).or(Some(KEEPALIVE_TIME)),
-            timeout: timeout(table, "timeout", Some(KEEPALIVE_TIMEOUT))
-                .unwrap_or(KEEPALIVE_TIMEOUT),
+            timeout: timeout(table, "timeout", Some(KEEPALIVE_TIMEOUT)).unwrap_or(KEEPALIVE_TIMEOUT),
         }
     }
 }
@@ -191,23 +171,13 @@ impl Keepalive {
 impl Default for GrpcConfig {
     fn default() -> Self {
         Self {
-            endpoint: Endpoint::Tcp {
-                host: "localhost".into(),
-                port: 4317,
-            },
+            endpoint: Endpoint::Tcp { host: "localhost".into(), port: 4317 },
             tls: None,
             max_recv_msg_size: GRPC_MESSAGE,
             max_concurrent_streams: STREAMS,
             read_timeout: Some(READ_TIMEOUT),
-            keepalive: Keepalive {
-                time: Some(KEEPALIVE_TIME),
-                timeout: KEEPALIVE_TIMEOUT,
-            },
-            lifetime: Lifetime {
-                idle: Some(GRPC_IDLE),
-                age: None,
-                grace: None,
-            },
+            keepalive: Keepalive { time: Some(KEEPALIVE_TIME), timeout: KEEPALIVE_TIMEOUT },
+            lifetime: Lifetime { idle: Some(GRPC_IDLE), age: None, grace: None },
         }
     }
 }
@@ -215,10 +185,7 @@ impl Default for GrpcConfig {
 impl HttpConfig {
     fn read(table: &Table<'_>) -> Self {
         refuse_auth(table);
-        table.accept(
-            "write_timeout",
-            "a client that does not take its answer is cut off by `idle_timeout`",
-        );
+        table.accept("write_timeout", "a client that does not take its answer is cut off by `idle_timeout`");
         let defaults = Self::default();
         let [traces, metrics, logs] = defaults.paths;
         Self {
@@ -231,15 +198,9 @@ impl HttpConfig {
                 .unwrap_or(defaults.max_request_body_size),
             max_concurrent_streams: defaults.max_concurrent_streams,
             read_timeout: timeout(table, "read_timeout", defaults.read_timeout),
-            read_header_timeout: timeout(
-                table,
-                "read_header_timeout",
-                defaults.read_header_timeout,
-            ),
+            read_header_timeout: timeout(table, "read_header_timeout", defaults.read_header_timeout),
             idle_timeout: timeout(table, "idle_timeout", defaults.idle_timeout),
-            keep_alives_enabled: table
-                .bool("keep_alives_enabled")
-                .unwrap_or(defaults.keep_alives_enabled),
+            keep_alives_enabled: table.bool("keep_alives_enabled").unwrap_or(defaults.keep_alives_enabled),
             cors: table.table("cors").and_then(|table| Cors::read(&table)),
             codings: codings(table).unwrap_or(defaults.codings),
             response_headers: response_headers(table),
@@ -255,10 +216,7 @@ impl HttpConfig {
 impl Default for HttpConfig {
     fn default() -> Self {
         Self {
-            endpoint: Endpoint::Tcp {
-                host: "localhost".into(),
-                port: 4318,
-            },
+            endpoint: Endpoint::Tcp { host: "localhost".into(), port: 4318 },
             tls: None,
             max_request_body_size: HTTP_BODY,
             max_concurrent_streams: STREAMS,
@@ -267,12 +225,7 @@ impl Default for HttpConfig {
             idle_timeout: Some(IDLE_TIMEOUT),
             keep_alives_enabled: true,
             cors: None,
-            codings: vec![
-                Coding::Identity,
-                Coding::Gzip,
-                Coding::Zstd,
-                Coding::Deflate,
-            ],
+            codings: vec![Coding::Identity, Coding::Gzip, Coding::Zstd, Coding::Deflate],
             response_headers: HeaderMap::new(),
             paths: Signal::ALL.map(|signal| signal.http_path().to_owned()),
         }
@@ -281,10 +234,7 @@ impl Default for HttpConfig {
 
 /// Keys of both protocols that mean nothing here, and the one that must not be ignored.
 fn refuse_auth(table: &Table<'_>) {
-    if table
-        .table("auth")
-        .is_some_and(|auth| !auth.entries().is_empty())
-    {
+    if table.table("auth").is_some_and(|auth| !auth.entries().is_empty()) {
         let help = "use mTLS (`tls::client_ca_file`), or an authenticating proxy in front";
         table.error_with_help("auth", "authenticators are not supported yet", help);
     }
@@ -297,17 +247,12 @@ fn tls(table: &Table<'_>) -> Option<ServerTls> {
 }
 
 fn streams(table: &Table<'_>) -> u32 {
-    table
-        .integer("max_concurrent_streams", 0..=u32::MAX)
-        .filter(|streams| *streams > 0)
-        .unwrap_or(STREAMS)
+    table.integer("max_concurrent_streams", 0..=u32::MAX).filter(|streams| *streams > 0).unwrap_or(STREAMS)
 }
 
 /// Zero is none, as in the Collector.
 fn timeout(table: &Table<'_>, key: &'static str, default: Option<Duration>) -> Option<Duration> {
-    table.duration(key).map_or(default, |limit| {
-        Some(limit).filter(|limit| !limit.is_zero())
-    })
+    table.duration(key).map_or(default, |limit| Some(limit).filter(|limit| !limit.is_zero()))
 }
 
 fn lifetime(table: &Table<'_>) -> Lifetime {
@@ -326,10 +271,7 @@ fn codings(table: &Table<'_>) -> Option<Vec<Coding>> {
         match (Coding::named(name), name) {
             (Some(coding), _) => codings.push(coding),
             (None, "snappy" | "x-snappy-framed" | "lz4") => {
-                table.warning(
-                    KEY,
-                    format!("`{name}` is not supported: such requests are answered 415"),
-                );
+                table.warning(KEY, format!("`{name}` is not supported: such requests are answered 415"));
             }
             (None, _) => {
                 let help = "supported: \"\", gzip, zstd, zlib, deflate";
@@ -348,10 +290,7 @@ fn response_headers(table: &Table<'_>) -> HeaderMap {
             (Ok(name), Ok(value)) => {
                 headers.insert(name, value);
             }
-            _ => table.error(
-                KEY,
-                format!("`{name}` and its value do not make an HTTP header"),
-            ),
+            _ => table.error(KEY, format!("`{name}` and its value do not make an HTTP header")),
         }
     }
     headers

@@ -109,15 +109,7 @@ where
 impl<S: Serve> Endpoint<S> {
     /// Accepts until the receiver stops.
     pub(crate) async fn run(self) {
-        let Self {
-            listener,
-            tls,
-            protocol,
-            lifetime,
-            life,
-            service,
-            name,
-        } = self;
+        let Self { listener, tls, protocol, lifetime, life, service, name } = self;
         let protocol = Arc::new(protocol);
         let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let logged = Throttle::new(LOG_INTERVAL);
@@ -144,8 +136,7 @@ impl<S: Serve> Endpoint<S> {
                 }
                 continue;
             };
-            let (tls, protocol, service) =
-                (tls.clone(), Arc::clone(&protocol), Arc::clone(&service));
+            let (tls, protocol, service) = (tls.clone(), Arc::clone(&protocol), Arc::clone(&service));
             let stop = life.stop.clone();
             let connection = async move {
                 if let Some(Some(io)) = stop.run_until_cancelled(secure(io, tls)).await {
@@ -153,8 +144,7 @@ impl<S: Serve> Endpoint<S> {
                 }
                 drop(room);
             };
-            life.tasks
-                .spawn(life.cut.clone().run_until_cancelled_owned(connection));
+            life.tasks.spawn(life.cut.clone().run_until_cancelled_owned(connection));
         }
     }
 }
@@ -162,10 +152,7 @@ impl<S: Serve> Endpoint<S> {
 /// Errors of `accept` that say nothing about the next connection.
 fn is_of_the_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, InvalidInput};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset | InvalidInput
-    )
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | InvalidInput)
 }
 
 async fn secure(io: Box<dyn Connection>, tls: Option<TlsAcceptor>) -> Option<Box<dyn Connection>> {
@@ -192,8 +179,7 @@ async fn serve<S: Serve>(
     let io = TokioIo::new(Watched::new(io, ambiguity.clone()));
     let calls = Arc::clone(&activity);
     let answer = hyper::service::service_fn(move |request| {
-        let (service, ambiguity, call) =
-            (Arc::clone(&service), ambiguity.clone(), Call::begin(&calls));
+        let (service, ambiguity, call) = (Arc::clone(&service), ambiguity.clone(), Call::begin(&calls));
         async move {
             let response = service.serve(request, &ambiguity).await;
             drop(call);
@@ -225,18 +211,12 @@ async fn serve<S: Serve>(
 
 impl Activity {
     fn new() -> Arc<Self> {
-        Arc::new(Self {
-            calls: AtomicUsize::new(0),
-            opened: Instant::now(),
-            quiet_since: AtomicU64::new(0),
-        })
+        Arc::new(Self { calls: AtomicUsize::new(0), opened: Instant::now(), quiet_since: AtomicU64::new(0) })
     }
 
     /// Returns when the connection has been idle or alive for too long.
     async fn expires(&self, lifetime: Lifetime) {
-        let age = lifetime
-            .age
-            .map(|age| age.mul_f64(0.9 + 0.2 * fastrand::f64()));
+        let age = lifetime.age.map(|age| age.mul_f64(0.9 + 0.2 * fastrand::f64()));
         let idle = async {
             match lifetime.idle {
                 Some(idle) => self.is_quiet_for(idle).await,
@@ -256,8 +236,7 @@ impl Activity {
         let begun = Instant::now();
         loop {
             let now = Instant::now();
-            let quiet_since =
-                self.opened + Duration::from_millis(self.quiet_since.load(Ordering::Acquire));
+            let quiet_since = self.opened + Duration::from_millis(self.quiet_since.load(Ordering::Acquire));
             let until = quiet_since.max(begun) + limit;
             if self.calls.load(Ordering::Acquire) > 0 {
                 sleep(limit).await;

@@ -54,43 +54,22 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 #[derive(Debug)]
 pub(crate) enum Listener {
     Tcp(TcpListener),
-    Unix {
-        listener: UnixListener,
-        path: PathBuf,
-    },
+    Unix { listener: UnixListener, path: PathBuf },
 }
 
 impl Endpoint {
     /// Reads `endpoint` and `transport`; a mistake is reported and reads as absent.
     pub(crate) fn read(table: &Table<'_>) -> Option<Self> {
-        let transports = [
-            ("tcp", false),
-            ("tcp4", false),
-            ("tcp6", false),
-            ("unix", true),
-        ];
+        let transports = [("tcp", false), ("tcp4", false), ("tcp6", false), ("unix", true)];
         let unix = table.choice("transport", &transports).unwrap_or(false);
         let endpoint = table.string("endpoint")?;
-        let parsed = if unix {
-            Self::unix(&endpoint)
-        } else {
-            endpoint.parse()
-        };
-        parsed
-            .map_err(|error| table.error("endpoint", error.to_string()))
-            .ok()
+        let parsed = if unix { Self::unix(&endpoint) } else { endpoint.parse() };
+        parsed.map_err(|error| table.error("endpoint", error.to_string())).ok()
     }
 
     fn unix(endpoint: &str) -> Result<Self, EndpointError> {
-        let path = endpoint
-            .strip_prefix("unix://")
-            .or(endpoint.strip_prefix("unix:"))
-            .unwrap_or(endpoint);
-        if path.is_empty() {
-            Err(EndpointError::NoPath)
-        } else {
-            Ok(Self::Unix(path.into()))
-        }
+        let path = endpoint.strip_prefix("unix://").or(endpoint.strip_prefix("unix:")).unwrap_or(endpoint);
+        if path.is_empty() { Err(EndpointError::NoPath) } else { Ok(Self::Unix(path.into())) }
     }
 
     /// Binds; a Unix socket that nobody listens on any more is replaced.
@@ -98,10 +77,7 @@ impl Endpoint {
         match self {
             Self::Tcp { host, port } if host.is_empty() => {
                 // On a machine without IPv6 the first address does not exist.
-                let addresses = [
-                    SocketAddr::from(([0u16; 8], *port)),
-                    SocketAddr::from(([0u8; 4], *port)),
-                ];
+                let addresses = [SocketAddr::from(([0u16; 8], *port)), SocketAddr::from(([0u8; 4], *port))];
                 TcpListener::bind(&addresses[..]).await.map(Listener::Tcp)
             }
             Self::Tcp { host, port } => {
@@ -113,10 +89,7 @@ impl Endpoint {
             Self::Unix(path) => {
                 remove_stale(path).await?;
                 let listener = UnixListener::bind(path)?;
-                Ok(Listener::Unix {
-                    listener,
-                    path: path.clone(),
-                })
+                Ok(Listener::Unix { listener, path: path.clone() })
             }
         }
     }
@@ -126,15 +99,11 @@ async fn remove_stale(path: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
-        Ok(found) if !found.file_type().is_socket() => Err(io::Error::new(
-            io::ErrorKind::AlreadyExists,
-            "the file exists and is not a socket",
-        )),
+        Ok(found) if !found.file_type().is_socket() => {
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, "the file exists and is not a socket"))
+        }
         Ok(_) => match UnixStream::connect(path).await {
-            Ok(_) => Err(io::Error::new(
-                io::ErrorKind::AddrInUse,
-                "another process listens on the socket",
-            )),
+            Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens on the socket")),
             Err(_) => std::fs::remove_file(path),
         },
     }
@@ -150,24 +119,15 @@ impl std::str::FromStr for Endpoint {
         if endpoint.contains("://") {
             return Err(EndpointError::Url(endpoint.to_owned()));
         }
-        let (host, port) = endpoint
-            .rsplit_once(':')
-            .ok_or_else(|| EndpointError::NoPort(endpoint.to_owned()))?;
-        let host = match host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'))
-        {
+        let (host, port) =
+            endpoint.rsplit_once(':').ok_or_else(|| EndpointError::NoPort(endpoint.to_owned()))?;
+        let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
             Some(address) => address,
             None if host.contains(':') => return Err(EndpointError::Brackets(endpoint.to_owned())),
             None => host,
         };
-        let port = port
-            .parse()
-            .map_err(|_| EndpointError::Port(port.to_owned()))?;
-        Ok(Self::Tcp {
-            host: host.to_owned(),
-            port,
-        })
+        let port = port.parse().map_err(|_| EndpointError::Port(port.to_owned()))?;
+        Ok(Self::Tcp { host: host.to_owned(), port })
     }
 }
 
@@ -220,31 +180,10 @@ mod tests {
     #[test]
     fn addresses_and_paths_are_read_and_written_alike() {
         for (text, endpoint) in [
-            (
-                "localhost:4317",
-                Endpoint::Tcp {
-                    host: "localhost".into(),
-                    port: 4317,
-                },
-            ),
-            (
-                ":4317",
-                Endpoint::Tcp {
-                    host: String::new(),
-                    port: 4317,
-                },
-            ),
-            (
-                "[::1]:0",
-                Endpoint::Tcp {
-                    host: "::1".into(),
-                    port: 0,
-                },
-            ),
-            (
-                "unix:///run/otlp.sock",
-                Endpoint::Unix("/run/otlp.sock".into()),
-            ),
+            ("localhost:4317", Endpoint::Tcp { host: "localhost".into(), port: 4317 }),
+            (":4317", Endpoint::Tcp { host: String::new(), port: 4317 }),
+            ("[::1]:0", Endpoint::Tcp { host: "::1".into(), port: 0 }),
+            ("unix:///run/otlp.sock", Endpoint::Unix("/run/otlp.sock".into())),
         ] {
             assert_eq!(text.parse(), Ok(endpoint.clone()));
             assert_eq!(endpoint.to_string(), text);
@@ -271,10 +210,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let endpoint = Endpoint::Unix(dir.path().join("otlp.sock"));
         let first = endpoint.bind().await.unwrap();
-        assert_eq!(
-            endpoint.bind().await.unwrap_err().kind(),
-            io::ErrorKind::AddrInUse
-        );
+        assert_eq!(endpoint.bind().await.unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop(first);
         drop(endpoint.bind().await.unwrap());
 
@@ -283,10 +219,7 @@ mod tests {
         assert!(endpoint.bind().await.is_ok());
 
         std::fs::write(dir.path().join("file"), "precious").unwrap();
-        let error = Endpoint::Unix(dir.path().join("file"))
-            .bind()
-            .await
-            .unwrap_err();
+        let error = Endpoint::Unix(dir.path().join("file")).bind().await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
     }
 }

@@ -59,20 +59,11 @@ impl Services {
     }
 
     fn lane(&self, path: &str) -> Result<&Arc<Lane>, Reject> {
-        let Some(signal) = Signal::ALL
-            .into_iter()
-            .find(|signal| signal.grpc_path() == path)
-        else {
-            return Err(Reject::new(
-                Kind::NotServed,
-                format!("unknown method {path}"),
-            ));
+        let Some(signal) = Signal::ALL.into_iter().find(|signal| signal.grpc_path() == path) else {
+            return Err(Reject::new(Kind::NotServed, format!("unknown method {path}")));
         };
         self.intake.lane(signal).ok_or_else(|| {
-            Reject::new(
-                Kind::NotServed,
-                format!("no pipeline with this receiver takes {signal}"),
-            )
+            Reject::new(Kind::NotServed, format!("no pipeline with this receiver takes {signal}"))
         })
     }
 
@@ -91,10 +82,7 @@ impl Services {
         let payload = match self.read_timeout {
             None => message.await?,
             Some(limit) => tokio::time::timeout(limit, message).await.map_err(|_| {
-                Reject::new(
-                    Kind::TooSlow,
-                    format!("the request did not arrive within {limit:?}"),
-                )
+                Reject::new(Kind::TooSlow, format!("the request did not arrive within {limit:?}"))
             })??,
         };
         self.intake.submit(lane, payload).await
@@ -109,10 +97,7 @@ impl Services {
         let prefix = match pieces.exactly::<PREFIX>().await? {
             Ok(prefix) => prefix,
             Err(0) => {
-                return Err(Reject::new(
-                    Kind::Cardinality,
-                    "an export is one message, the call has none",
-                ));
+                return Err(Reject::new(Kind::Cardinality, "an export is one message, the call has none"));
             }
             Err(_) => return Err(truncated()),
         };
@@ -121,15 +106,11 @@ impl Services {
         let coding = match (compressed, coding) {
             (0, _) => Coding::Identity,
             (1, Coding::Identity) => {
-                return Err(Reject::bad_data(
-                    "the message is compressed but grpc-encoding does not say how",
-                ));
+                return Err(Reject::bad_data("the message is compressed but grpc-encoding does not say how"));
             }
             (1, coding) => coding,
             (flag, _) => {
-                return Err(Reject::bad_data(format!(
-                    "{flag} is not a gRPC compression flag"
-                )));
+                return Err(Reject::bad_data(format!("{flag} is not a gRPC compression flag")));
             }
         };
         let mut gathering = Gathering::new(self.intake.allowance(), coding, Some(length))?;
@@ -140,25 +121,18 @@ impl Services {
             missing -= piece.len();
         }
         if pieces.next().await?.is_some() {
-            return Err(Reject::new(
-                Kind::Cardinality,
-                "an export is one message, the call has more",
-            ));
+            return Err(Reject::new(Kind::Cardinality, "an export is one message, the call has more"));
         }
         gathering.finish()
     }
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {
-    let Some(kind) = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok())
-    else {
+    let Some(kind) = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()) else {
         return false;
     };
     let essence = kind.split(';').next().unwrap_or(kind).trim();
-    essence.eq_ignore_ascii_case("application/grpc")
-        || essence.eq_ignore_ascii_case("application/grpc+proto")
+    essence.eq_ignore_ascii_case("application/grpc") || essence.eq_ignore_ascii_case("application/grpc+proto")
 }
 
 fn coding(headers: &HeaderMap) -> Result<Coding, Reject> {
@@ -166,8 +140,7 @@ fn coding(headers: &HeaderMap) -> Result<Coding, Reject> {
         return Ok(Coding::Identity);
     };
     name.to_str().ok().and_then(Coding::named).ok_or_else(|| {
-        let message =
-            format!("grpc-encoding {name:?} is not supported: use gzip, deflate, zstd or identity");
+        let message = format!("grpc-encoding {name:?} is not supported: use gzip, deflate, zstd or identity");
         Reject::new(Kind::UnknownCoding, message)
     })
 }
@@ -180,19 +153,13 @@ fn success(partial: &PartialSuccess) -> Response<Answer> {
     let message = partial.encode();
     let mut data = Vec::with_capacity(PREFIX + message.len());
     data.push(0);
-    data.extend_from_slice(
-        &u32::try_from(message.len())
-            .unwrap_or(u32::MAX)
-            .to_be_bytes(),
-    );
+    data.extend_from_slice(&u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes());
     data.extend_from_slice(&message);
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
     let mut response = Response::new(Answer::with_trailers(data, trailers));
     response.headers_mut().insert(header::CONTENT_TYPE, GRPC);
-    response
-        .headers_mut()
-        .insert(GRPC_ACCEPT_ENCODING, ACCEPTED);
+    response.headers_mut().insert(GRPC_ACCEPT_ENCODING, ACCEPTED);
     response
 }
 
@@ -201,17 +168,11 @@ fn failure(reject: &Reject) -> Response<Answer> {
     let status = match reject.retry_after {
         None => tonic::Status::new(code, &reject.message),
         retry_delay => {
-            let details = RpcStatus {
-                code: code.into(),
-                message: reject.message.clone(),
-                retry_delay,
-            };
+            let details = RpcStatus { code: code.into(), message: reject.message.clone(), retry_delay };
             tonic::Status::with_details(code, &reject.message, details.encode().into())
         }
     };
     let mut response = status.into_http::<Answer>();
-    response
-        .headers_mut()
-        .insert(GRPC_ACCEPT_ENCODING, ACCEPTED);
+    response.headers_mut().insert(GRPC_ACCEPT_ENCODING, ACCEPTED);
     response
 }

@@ -45,11 +45,7 @@ pub(crate) struct Service {
 
 impl Service {
     /// Answers one request. `ambiguity` belongs to the connection that it came on.
-    pub(crate) async fn call<B>(
-        &self,
-        request: Request<B>,
-        ambiguity: &Ambiguity,
-    ) -> Response<Answer>
+    pub(crate) async fn call<B>(&self, request: Request<B>, ambiguity: &Ambiguity) -> Response<Answer>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: std::fmt::Display,
@@ -67,10 +63,7 @@ impl Service {
             cors.allow(&head.headers, response.headers_mut());
         }
         if close {
-            response.headers_mut().insert(
-                header::CONNECTION,
-                header::HeaderValue::from_static("close"),
-            );
+            response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
         }
         for (name, value) in &self.response_headers {
             response.headers_mut().insert(name, value.clone());
@@ -97,7 +90,7 @@ impl Service {
         match outcome {
             Ok(response) => response,
             Err(reject) => {
-                if may_drain(head) {
+                if may_drain(head, &reject) {
                     drain(&mut pieces).await;
                 }
                 encoding.failure(&reject, &self.codings)
@@ -107,16 +100,9 @@ impl Service {
 
     fn lane(&self, head: &request::Parts) -> Result<&Arc<Lane>, Reject> {
         let path = head.uri.path();
-        let signal = self
-            .paths
-            .iter()
-            .zip(Signal::ALL)
-            .find(|(known, _)| *known == path);
+        let signal = self.paths.iter().zip(Signal::ALL).find(|(known, _)| *known == path);
         let Some((_, signal)) = signal else {
-            return Err(Reject::new(
-                Kind::NotServed,
-                format!("nothing is served at {path}"),
-            ));
+            return Err(Reject::new(Kind::NotServed, format!("nothing is served at {path}")));
         };
         let Some(lane) = self.intake.lane(signal) else {
             return Err(Reject::new(
@@ -150,10 +136,7 @@ impl Service {
         let payload = match self.read_timeout {
             None => body.await?,
             Some(limit) => tokio::time::timeout(limit, body).await.map_err(|_| {
-                Reject::new(
-                    Kind::TooSlow,
-                    format!("the body did not arrive within {limit:?}"),
-                )
+                Reject::new(Kind::TooSlow, format!("the body did not arrive within {limit:?}"))
             })??,
         };
         let payload = match encoding {
@@ -173,8 +156,7 @@ impl Service {
         B: Body<Data = Bytes> + Unpin,
         B::Error: std::fmt::Display,
     {
-        let mut gathering =
-            Gathering::new(self.intake.allowance(), coding, content_length(headers))?;
+        let mut gathering = Gathering::new(self.intake.allowance(), coding, content_length(headers))?;
         while let Some(piece) = pieces.next().await? {
             gathering.push(&piece).await?;
         }
@@ -186,11 +168,8 @@ impl Service {
         let Some(name) = codings.next() else {
             return Ok(Coding::Identity);
         };
-        let coding = name
-            .to_str()
-            .ok()
-            .and_then(Coding::named)
-            .filter(|coding| self.codings.contains(coding));
+        let coding =
+            name.to_str().ok().and_then(Coding::named).filter(|coding| self.codings.contains(coding));
         match coding {
             Some(coding) if codings.next().is_none() => Ok(coding),
             _ => Err(Reject::new(
@@ -203,41 +182,31 @@ impl Service {
 
 /// Decodes a JSON body, which goes with its charge as soon as the protobuf is there.
 async fn from_json(signal: Signal, payload: Payload) -> Result<Payload, Reject> {
-    let Payload {
-        bytes: text,
-        mut charge,
-    } = payload;
+    let Payload { bytes: text, mut charge } = payload;
     let held = text.len();
     let decode = move || json::decode(signal, &text);
+    // The text is still there while its meaning is written down.
+    charge.resize(2 * held);
     let decoded = if held <= JSON_INLINE {
         decode()
     } else {
-        // The text is still there while its meaning is written down.
-        charge.resize(2 * held);
-        tokio::task::spawn_blocking(decode)
-            .await
-            .map_err(|error| Reject::bad_data(error.to_string()))?
+        tokio::task::spawn_blocking(decode).await.map_err(|error| Reject::bad_data(error.to_string()))?
     };
     let bytes = decoded.map_err(|error| Reject::bad_data(error.to_string()))?;
     charge.resize(bytes.capacity());
-    Ok(Payload {
-        bytes: Bytes::from(bytes),
-        charge,
-    })
+    Ok(Payload { bytes: Bytes::from(bytes), charge })
 }
 
 fn content_length(headers: &HeaderMap) -> Option<usize> {
-    headers
-        .get(header::CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// HTTP/2 can stop a stream by itself, and who waits for `100 Continue` has not sent anything yet.
-fn may_drain(head: &request::Parts) -> bool {
-    head.version < Version::HTTP_2 && !head.headers.contains_key(header::EXPECT)
+/// HTTP/2 can stop a stream by itself, who waits for `100 Continue` has not sent anything yet, and who did
+/// not send in time will not now.
+fn may_drain(head: &request::Parts, reject: &Reject) -> bool {
+    head.version < Version::HTTP_2
+        && !head.headers.contains_key(header::EXPECT)
+        && !matches!(reject.kind, Kind::TooSlow | Kind::Gone)
 }
 
 async fn drain<B>(pieces: &mut Pieces<B>)

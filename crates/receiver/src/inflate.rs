@@ -38,16 +38,8 @@ pub(crate) enum InflateError {
 
 /// A decoder in the middle of a body.
 pub(crate) enum Inflater {
-    Deflate {
-        state: Box<Decompress>,
-        gzip: bool,
-        members: u32,
-        ended: bool,
-    },
-    Zstd {
-        decoder: Box<Decoder<'static>>,
-        ended: bool,
-    },
+    Deflate { state: Box<Decompress>, gzip: bool, members: u32, ended: bool },
+    Zstd { decoder: Box<Decoder<'static>>, ended: bool },
 }
 
 impl Coding {
@@ -63,10 +55,7 @@ impl Coding {
             ("zlib", Self::Deflate),
             ("zstd", Self::Zstd),
         ];
-        names
-            .into_iter()
-            .find(|(known, _)| name.eq_ignore_ascii_case(known))
-            .map(|(_, coding)| coding)
+        names.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|(_, coding)| coding)
     }
 
     pub(crate) const fn name(self) -> &'static str {
@@ -84,9 +73,7 @@ impl Coding {
             Self::Identity => 0,
             Self::Gzip | Self::Deflate => DEFLATE_STATE,
             Self::Zstd => {
-                let window = zstd_window(start)
-                    .unwrap_or(1 << MAX_WINDOW_LOG)
-                    .min(1 << MAX_WINDOW_LOG);
+                let window = zstd_window(start).unwrap_or(1 << MAX_WINDOW_LOG).min(1 << MAX_WINDOW_LOG);
                 ZSTD_STATE.saturating_add(usize::try_from(window).unwrap_or(usize::MAX))
             }
         }
@@ -101,32 +88,17 @@ impl Inflater {
             Coding::Gzip => Some(Self::deflate(true)),
             Coding::Deflate => Some(Self::deflate(false)),
             Coding::Zstd => {
-                let unusable =
-                    |error: std::io::Error| InflateError::Malformed("zstd", error.to_string());
+                let unusable = |error: std::io::Error| InflateError::Malformed("zstd", error.to_string());
                 let mut decoder = Box::new(Decoder::new().map_err(unusable)?);
-                decoder
-                    .set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG))
-                    .map_err(unusable)?;
-                Some(Self::Zstd {
-                    decoder,
-                    ended: false,
-                })
+                decoder.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG)).map_err(unusable)?;
+                Some(Self::Zstd { decoder, ended: false })
             }
         })
     }
 
     fn deflate(gzip: bool) -> Self {
-        let state = Box::new(if gzip {
-            Decompress::new_gzip(15)
-        } else {
-            Decompress::new(true)
-        });
-        Self::Deflate {
-            state,
-            gzip,
-            members: 1,
-            ended: false,
-        }
+        let state = Box::new(if gzip { Decompress::new_gzip(15) } else { Decompress::new(true) });
+        Self::Deflate { state, gzip, members: 1, ended: false }
     }
 
     /// Decodes from the front of `input` into the spare capacity of `out`, and cuts off what it has read.
@@ -136,18 +108,10 @@ impl Inflater {
         while out.len() < out.capacity() {
             let before = (input.len(), out.len());
             match self {
-                Self::Deflate {
-                    state,
-                    gzip,
-                    members,
-                    ended,
-                } => {
+                Self::Deflate { state, gzip, members, ended } => {
                     if *ended && !input.is_empty() {
                         if !*gzip {
-                            return Err(InflateError::Malformed(
-                                "deflate",
-                                "bytes after the end".into(),
-                            ));
+                            return Err(InflateError::Malformed("deflate", "bytes after the end".into()));
                         }
                         if *members == MAX_MEMBERS {
                             return Err(InflateError::Members);
@@ -184,11 +148,9 @@ impl Inflater {
     pub(crate) fn finish(&self) -> Result<(), InflateError> {
         match self {
             Self::Deflate { ended: true, .. } | Self::Zstd { ended: true, .. } => Ok(()),
-            Self::Deflate { gzip, .. } => Err(InflateError::Truncated(if *gzip {
-                "gzip"
-            } else {
-                "deflate"
-            })),
+            Self::Deflate { gzip, .. } => {
+                Err(InflateError::Truncated(if *gzip { "gzip" } else { "deflate" }))
+            }
             Self::Zstd { .. } => Err(InflateError::Truncated("zstd")),
         }
     }
@@ -228,13 +190,8 @@ fn zstd_window(start: &[u8]) -> Option<u64> {
     // The window is the content, whose size follows the dictionary's id.
     let id = [0, 1, 2, 4][usize::from(descriptor & 3)];
     let size = [1, 2, 4, 8][usize::from(descriptor >> 6)];
-    let field = header
-        .get(5 + id..5 + id + size)
-        .filter(|_| known >= 5 + id + size)?;
-    let content = field
-        .iter()
-        .rev()
-        .fold(0, |number, byte| number << 8 | u64::from(*byte));
+    let field = header.get(5 + id..5 + id + size).filter(|_| known >= 5 + id + size)?;
+    let content = field.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte));
     Some(if size == 2 { content + 256 } else { content })
 }
 

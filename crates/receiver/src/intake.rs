@@ -57,32 +57,17 @@ impl Intake {
         limit: usize,
         limit_key: &'static str,
     ) -> Self {
-        let Surroundings {
-            receiver,
-            outputs,
-            budget,
-            telemetry,
-            deliveries,
-        } = surroundings;
+        let Surroundings { receiver, outputs, budget, telemetry, deliveries } = surroundings;
         let lanes = Signal::ALL.map(|signal| {
             let consumer = Arc::clone(outputs.of(signal)?);
             let metrics = Metrics::new(telemetry, receiver, signal, transport);
-            Some(Arc::new(Lane {
-                signal,
-                consumer,
-                metrics,
-            }))
+            Some(Arc::new(Lane { signal, consumer, metrics }))
         });
         let budget = (*budget).clone();
         Self {
             receiver: (*receiver).to_owned(),
             transport,
-            allowance: Allowance {
-                budget,
-                limit,
-                limit_key,
-                patience: PATIENCE,
-            },
+            allowance: Allowance { budget, limit, limit_key, patience: PATIENCE },
             lanes,
             deliveries: (*deliveries).clone(),
             refusals_logged: Throttle::new(LOG_INTERVAL),
@@ -97,28 +82,18 @@ impl Intake {
 
     /// The way of `signal`, if any pipeline takes it.
     pub(crate) fn lane(&self, signal: Signal) -> Option<&Arc<Lane>> {
-        self.lanes
-            .iter()
-            .flatten()
-            .find(|lane| lane.signal == signal)
+        self.lanes.iter().flatten().find(|lane| lane.signal == signal)
     }
 
     /// Hands a whole request to the pipelines.
-    pub(crate) async fn submit(
-        &self,
-        lane: &Arc<Lane>,
-        payload: Payload,
-    ) -> Result<PartialSuccess, Reject> {
+    pub(crate) async fn submit(&self, lane: &Arc<Lane>, payload: Payload) -> Result<PartialSuccess, Reject> {
         let Payload { bytes, charge } = payload;
         let (batch, partial) = match lane.signal {
             Signal::Traces => admit_spans(lane, bytes, charge)?,
             signal => {
-                let items = count_items(signal, &bytes)
-                    .map_err(|error| Reject::bad_data(error.to_string()))?;
-                (
-                    Batch::new(signal, bytes, items).charged(charge),
-                    PartialSuccess::default(),
-                )
+                let items =
+                    count_items(signal, &bytes).map_err(|error| Reject::bad_data(error.to_string()))?;
+                (Batch::new(signal, bytes, items).charged(charge), PartialSuccess::default())
             }
         };
         if batch.items > 0 {
@@ -153,8 +128,7 @@ impl Intake {
     /// not done at once goes on in a task of its own.
     async fn deliver(&self, lane: &Arc<Lane>, batch: Batch) -> Result<(), Reject> {
         let mut delivery = Box::pin(Arc::clone(lane).deliver(batch));
-        let first =
-            std::future::poll_fn(|context| Poll::Ready(delivery.as_mut().poll(context))).await;
+        let first = std::future::poll_fn(|context| Poll::Ready(delivery.as_mut().poll(context))).await;
         match first {
             Poll::Ready(outcome) => outcome,
             Poll::Pending => {
@@ -179,24 +153,14 @@ impl Lane {
 }
 
 /// The good spans of a request, and word of the others.
-fn admit_spans(
-    lane: &Lane,
-    bytes: Bytes,
-    mut charge: Charge,
-) -> Result<(Batch, PartialSuccess), Reject> {
+fn admit_spans(lane: &Lane, bytes: Bytes, mut charge: Charge) -> Result<(Batch, PartialSuccess), Reject> {
     let admitted = admit(bytes).map_err(|error| Reject::bad_data(error.to_string()))?;
     let mut partial = PartialSuccess::default();
     if !admitted.rejected.is_empty() {
         let rejected = admitted.rejected.spans();
         lane.metrics.malformed(rejected);
-        partial = PartialSuccess {
-            rejected: rejected as u64,
-            message: admitted.rejected.to_string(),
-        };
+        partial = PartialSuccess { rejected: rejected as u64, message: admitted.rejected.to_string() };
     }
     charge.resize(admitted.bytes.len() + admitted.index.spans.len() * size_of::<Span>());
-    Ok((
-        Batch::scanned(admitted.bytes, admitted.index).charged(charge),
-        partial,
-    ))
+    Ok((Batch::scanned(admitted.bytes, admitted.index).charged(charge), partial))
 }

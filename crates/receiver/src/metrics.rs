@@ -35,28 +35,16 @@ impl Transport {
 }
 
 impl Metrics {
-    pub(crate) fn new(
-        telemetry: &Telemetry,
-        receiver: &str,
-        signal: Signal,
-        transport: Transport,
-    ) -> Self {
+    pub(crate) fn new(telemetry: &Telemetry, receiver: &str, signal: Signal, transport: Transport) -> Self {
         let (accepted, refused) = item_families(signal);
         let labels = [receiver, transport.as_str()];
         let items = |name, help: &str| {
-            telemetry
-                .counters(name, help, &["receiver", "transport"])
-                .with_label_values(&labels)
+            telemetry.counters(name, help, &["receiver", "transport"]).with_label_values(&labels)
         };
         let requests = |outcome| {
-            let help =
-                "Export requests by outcome: success, refused (worth a retry), failure (not).";
+            let help = "Export requests by outcome: success, refused (worth a retry), failure (not).";
             telemetry
-                .counters(
-                    "otelcol_receiver_requests",
-                    help,
-                    &["receiver", "transport", "outcome"],
-                )
+                .counters("otelcol_receiver_requests", help, &["receiver", "transport", "outcome"])
                 .with_label_values(&[receiver, transport.as_str(), outcome])
         };
         let ledger = telemetry.ledger(&format!("receiver/{receiver}"), signal);
@@ -106,17 +94,10 @@ impl Metrics {
 
 const fn item_families(signal: Signal) -> (&'static str, &'static str) {
     match signal {
-        Signal::Traces => (
-            "otelcol_receiver_accepted_spans",
-            "otelcol_receiver_refused_spans",
-        ),
-        Signal::Metrics => (
-            "otelcol_receiver_accepted_metric_points",
-            "otelcol_receiver_refused_metric_points",
-        ),
-        Signal::Logs => (
-            "otelcol_receiver_accepted_log_records",
-            "otelcol_receiver_refused_log_records",
-        ),
+        Signal::Traces => ("otelcol_receiver_accepted_spans", "otelcol_receiver_refused_spans"),
+        Signal::Metrics => {
+            ("otelcol_receiver_accepted_metric_points", "otelcol_receiver_refused_metric_points")
+        }
+        Signal::Logs => ("otelcol_receiver_accepted_log_records", "otelcol_receiver_refused_log_records"),
     }
 }

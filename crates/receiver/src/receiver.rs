@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use thiserror::Error;
 use tokio::time::{Duration, Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::DropGuard;
 
 use crate::answer::Answer;
 use crate::config::{GrpcConfig, HttpConfig, OtlpConfig};
@@ -47,22 +48,20 @@ pub struct Outputs {
     pub logs: Option<Arc<dyn Consumer>>,
 }
 
-/// A running `otlp` receiver.
+/// A running `otlp` receiver. Dropping it cuts its connections; [`Self::shutdown`] is kinder.
 #[derive(Debug)]
 pub struct OtlpReceiver {
     grpc_addr: Option<SocketAddr>,
     http_addr: Option<SocketAddr>,
     life: Life,
+    _cut_when_dropped: DropGuard,
 }
 
 /// Why a receiver does not start.
 #[derive(Debug, Error)]
 pub enum StartError {
     /// The endpoint cannot be listened on.
-    #[error(
-        "receiver {receiver} cannot listen on {endpoint} for {protocol}: {source}{}",
-        hint(source)
-    )]
+    #[error("receiver {receiver} cannot listen on {endpoint} for {protocol}: {source}{}", hint(source))]
     Bind {
         /// The receiver's id.
         receiver: String,
@@ -124,23 +123,16 @@ impl OtlpReceiver {
             Some(config) => Some(http_endpoint(config, &surroundings, &life).await?),
             None => None,
         };
-        let grpc_addr = grpc
-            .as_ref()
-            .and_then(|endpoint| endpoint.listener.address());
-        let http_addr = http
-            .as_ref()
-            .and_then(|endpoint| endpoint.listener.address());
+        let grpc_addr = grpc.as_ref().and_then(|endpoint| endpoint.listener.address());
+        let http_addr = http.as_ref().and_then(|endpoint| endpoint.listener.address());
         if let Some(endpoint) = grpc {
-            life.tasks.spawn(endpoint.run());
+            life.tasks.spawn(life.cut.clone().run_until_cancelled_owned(endpoint.run()));
         }
         if let Some(endpoint) = http {
-            life.tasks.spawn(endpoint.run());
+            life.tasks.spawn(life.cut.clone().run_until_cancelled_owned(endpoint.run()));
         }
-        Ok(Self {
-            grpc_addr,
-            http_addr,
-            life,
-        })
+        let cut_when_dropped = life.cut.clone().drop_guard();
+        Ok(Self { grpc_addr, http_addr, life, _cut_when_dropped: cut_when_dropped })
     }
 
     /// The bound address of the gRPC endpoint, unless it is off or a Unix socket.
@@ -158,14 +150,11 @@ impl OtlpReceiver {
     /// Stops: no new connections from now on, calls in flight may finish until `deadline`, and what is
     /// still there then is cut.
     pub async fn shutdown(self, deadline: Instant) {
-        let Life { stop, cut, tasks } = self.life;
+        let Life { stop, cut, tasks } = &self.life;
         stop.cancel();
         tasks.close();
         if timeout_at(deadline, tasks.wait()).await.is_err() {
-            tracing::warn!(
-                tasks = tasks.len(),
-                "cutting connections that did not finish in time"
-            );
+            tracing::warn!(tasks = tasks.len(), "cutting connections that did not finish in time");
             cut.cancel();
             // A consumer that never returns is not waited for.
             let _ = timeout(AFTER_CUT, tasks.wait()).await;
@@ -189,22 +178,15 @@ async fn grpc_endpoint(
         .max_concurrent_streams(config.max_concurrent_streams)
         .keep_alive_interval(config.keepalive.time)
         .keep_alive_timeout(config.keepalive.timeout);
-    let intake = Intake::new(
-        surroundings,
-        Transport::Grpc,
-        config.max_recv_msg_size,
-        "max_recv_msg_size_mib",
-    );
+    let intake =
+        Intake::new(surroundings, Transport::Grpc, config.max_recv_msg_size, "max_recv_msg_size_mib");
     Ok(connection::Endpoint {
         listener: bind(surroundings.receiver, "grpc", &config.endpoint).await?,
         tls: acceptor(surroundings.receiver, config.tls.as_ref(), &[b"h2"])?,
         protocol,
         lifetime: config.lifetime,
         life: life.clone(),
-        service: Arc::new(Services {
-            intake,
-            read_timeout: config.read_timeout,
-        }),
+        service: Arc::new(Services { intake, read_timeout: config.read_timeout }),
         name: config.endpoint.to_string(),
     })
 }
@@ -228,24 +210,13 @@ async fn http_endpoint(
         .keep_alive(config.keep_alives_enabled)
         .header_read_timeout(config.read_header_timeout)
         .max_buf_size(HTTP1_BUFFER);
-    let intake = Intake::new(
-        surroundings,
-        Transport::Http,
-        config.max_request_body_size,
-        "max_request_body_size",
-    );
+    let intake =
+        Intake::new(surroundings, Transport::Http, config.max_request_body_size, "max_request_body_size");
     Ok(connection::Endpoint {
         listener: bind(surroundings.receiver, "http", &config.endpoint).await?,
-        tls: acceptor(
-            surroundings.receiver,
-            config.tls.as_ref(),
-            &[b"h2", b"http/1.1"],
-        )?,
+        tls: acceptor(surroundings.receiver, config.tls.as_ref(), &[b"h2", b"http/1.1"])?,
         protocol,
-        lifetime: Lifetime {
-            idle: config.idle_timeout,
-            ..Lifetime::default()
-        },
+        lifetime: Lifetime { idle: config.idle_timeout, ..Lifetime::default() },
         life: life.clone(),
         service: Arc::new(Service {
             intake,
@@ -259,11 +230,7 @@ async fn http_endpoint(
     })
 }
 
-async fn bind(
-    receiver: &str,
-    protocol: &'static str,
-    endpoint: &Endpoint,
-) -> Result<Listener, StartError> {
+async fn bind(receiver: &str, protocol: &'static str, endpoint: &Endpoint) -> Result<Listener, StartError> {
     let listener = endpoint.bind().await.map_err(|source| StartError::Bind {
         receiver: receiver.to_owned(),
         protocol,
@@ -281,19 +248,14 @@ fn acceptor(
 ) -> Result<Option<TlsAcceptor>, StartError> {
     tls.map(|tls| tls.config(alpn).map(TlsAcceptor::from))
         .transpose()
-        .map_err(|source| StartError::Tls {
-            receiver: receiver.to_owned(),
-            source,
-        })
+        .map_err(|source| StartError::Tls { receiver: receiver.to_owned(), source })
 }
 
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => "; stop the process that listens there or choose another port",
         io::ErrorKind::AddrNotAvailable => "; no interface of this machine has that address",
-        io::ErrorKind::PermissionDenied => {
-            "; ports below 1024 and foreign directories need privileges"
-        }
+        io::ErrorKind::PermissionDenied => "; ports below 1024 and foreign directories need privileges",
         _ => "",
     }
 }

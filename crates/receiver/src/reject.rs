@@ -46,11 +46,7 @@ pub(crate) enum Kind {
 
 impl Reject {
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            retry_after: None,
-        }
+        Self { kind, message: message.into(), retry_after: None }
     }
 
     pub(crate) fn bad_data(message: impl Into<String>) -> Self {
@@ -59,18 +55,12 @@ impl Reject {
 
     /// No room in the budget now.
     pub(crate) fn overloaded(over: OverBudget) -> Self {
-        Self {
-            retry_after: Some(RETRY_DELAY),
-            ..Self::new(Kind::Overloaded, over.to_string())
-        }
+        Self { retry_after: Some(RETRY_DELAY), ..Self::new(Kind::Overloaded, over.to_string()) }
     }
 
     /// Beyond `limit` bytes, which the configuration calls `key`.
     pub(crate) fn too_large(what: &str, limit: usize, key: &str) -> Self {
-        Self::new(
-            Kind::TooLarge,
-            format!("{what} is larger than the limit of {limit} bytes (`{key}`)"),
-        )
+        Self::new(Kind::TooLarge, format!("{what} is larger than the limit of {limit} bytes (`{key}`)"))
     }
 }
 

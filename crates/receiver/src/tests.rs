@@ -56,12 +56,7 @@ impl Sink {
     }
 
     fn bytes(&self) -> Vec<Bytes> {
-        self.taken
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|batch| batch.bytes.clone())
-            .collect()
+        self.taken.lock().unwrap().iter().map(|batch| batch.bytes.clone()).collect()
     }
 }
 
@@ -101,59 +96,33 @@ impl Fixture {
     async fn with_config(config: OtlpConfig, budget: usize) -> Self {
         let sink = Sink::new();
         let consumer: Arc<dyn Consumer> = sink.clone();
-        let outputs = Outputs {
-            traces: Some(consumer.clone()),
-            metrics: Some(consumer),
-            logs: None,
-        };
+        let outputs = Outputs { traces: Some(consumer.clone()), metrics: Some(consumer), logs: None };
         let (budget, telemetry) = (Budget::new(budget), Telemetry::new());
-        let receiver = OtlpReceiver::start("otlp", config, outputs, budget.clone(), &telemetry)
-            .await
-            .unwrap();
-        Self {
-            receiver,
-            sink,
-            budget,
-            telemetry,
-        }
+        let receiver =
+            OtlpReceiver::start("otlp", config, outputs, budget.clone(), &telemetry).await.unwrap();
+        Self { receiver, sink, budget, telemetry }
     }
 
     async fn grpc(&self) -> Client {
-        Client::over(
-            TcpStream::connect(self.receiver.grpc_addr().unwrap())
-                .await
-                .unwrap(),
-        )
-        .await
+        Client::over(TcpStream::connect(self.receiver.grpc_addr().unwrap()).await.unwrap()).await
     }
 
     async fn http2(&self) -> Client {
-        Client::over(
-            TcpStream::connect(self.receiver.http_addr().unwrap())
-                .await
-                .unwrap(),
-        )
-        .await
+        Client::over(TcpStream::connect(self.receiver.http_addr().unwrap()).await.unwrap()).await
     }
 
     async fn http1(&self) -> TcpStream {
-        TcpStream::connect(self.receiver.http_addr().unwrap())
-            .await
-            .unwrap()
+        TcpStream::connect(self.receiver.http_addr().unwrap()).await.unwrap()
     }
 
     async fn shut_down(self) {
-        self.receiver
-            .shutdown(Instant::now() + Duration::from_secs(10))
-            .await;
+        self.receiver.shutdown(Instant::now() + Duration::from_secs(10)).await;
     }
 
     /// The value of a sample, such as `name{label="value"}`, in the text format.
     fn metric(&self, sample: &str) -> u64 {
         let families = self.telemetry.registry().gather();
-        let text = prometheus::TextEncoder::new()
-            .encode_to_string(&families)
-            .unwrap();
+        let text = prometheus::TextEncoder::new().encode_to_string(&families).unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix(sample));
         line.map_or(0, |value| value.trim().parse().unwrap())
     }
@@ -198,9 +167,7 @@ struct Answered {
 
 impl Client {
     async fn over(io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
-        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(io))
-            .await
-            .unwrap();
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(io)).await.unwrap();
         tokio::spawn(connection);
         Self(sender)
     }
@@ -216,8 +183,7 @@ impl Client {
         content_type: &str,
         start: impl Into<Bytes>,
     ) -> hyper::Result<Answered> {
-        self.send(path, &[("content-type", content_type)], start, true)
-            .await
+        self.send(path, &[("content-type", content_type)], start, true).await
     }
 
     async fn send(
@@ -236,12 +202,7 @@ impl Client {
         let (head, body) = self.0.clone().send_request(request).await?.into_parts();
         let collected = body.collect().await?;
         let trailers = collected.trailers().cloned().unwrap_or_default();
-        Ok(Answered {
-            status: head.status,
-            headers: head.headers,
-            body: collected.to_bytes(),
-            trailers,
-        })
+        Ok(Answered { status: head.status, headers: head.headers, body: collected.to_bytes(), trailers })
     }
 
     /// A gRPC call whose body is `body`, frames and all.
@@ -266,11 +227,7 @@ struct Outcome {
 impl Outcome {
     fn of(answered: Answered) -> Self {
         assert_eq!(answered.status, StatusCode::OK);
-        let status = if answered.trailers.is_empty() {
-            &answered.headers
-        } else {
-            &answered.trailers
-        };
+        let status = if answered.trailers.is_empty() { &answered.headers } else { &answered.trailers };
         let status = tonic::Status::from_header_map(status).unwrap();
         Self {
             code: status.code(),
@@ -289,25 +246,14 @@ fn framed(compressed: bool, message: &[u8]) -> Vec<u8> {
 }
 
 fn span(trace_id: &[u8]) -> Span {
-    Span {
-        trace_id: trace_id.to_vec(),
-        span_id: vec![7; 8],
-        name: "work".into(),
-        ..Span::default()
-    }
+    Span { trace_id: trace_id.to_vec(), span_id: vec![7; 8], name: "work".into(), ..Span::default() }
 }
 
 /// A request of spans with these trace ids.
 fn request(trace_ids: &[&[u8]]) -> Vec<u8> {
     let spans = trace_ids.iter().map(|id| span(id)).collect();
-    let scope_spans = vec![ScopeSpans {
-        spans,
-        ..ScopeSpans::default()
-    }];
-    let resource_spans = vec![ResourceSpans {
-        scope_spans,
-        ..ResourceSpans::default()
-    }];
+    let scope_spans = vec![ScopeSpans { spans, ..ScopeSpans::default() }];
+    let resource_spans = vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }];
     ExportTraceServiceRequest { resource_spans }.encode_to_vec()
 }
 
@@ -329,9 +275,5 @@ fn zstd(data: &[u8]) -> Vec<u8> {
 
 /// `data` in every coding there is.
 fn encoded(data: &[u8]) -> [(&'static str, Vec<u8>); 3] {
-    [
-        ("gzip", gzip(data)),
-        ("deflate", deflate(data)),
-        ("zstd", zstd(data)),
-    ]
+    [("gzip", gzip(data)), ("deflate", deflate(data)), ("zstd", zstd(data))]
 }

@@ -33,10 +33,7 @@ impl Throttle {
         let elapsed = millis(now.saturating_duration_since(self.origin));
         let next = elapsed.saturating_add(millis(self.interval));
         let open = |closed_until| (elapsed >= closed_until).then_some(next);
-        match self
-            .closed_until
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, open)
-        {
+        match self.closed_until.fetch_update(Ordering::Relaxed, Ordering::Relaxed, open) {
             Ok(_) => Some(self.withheld.swap(0, Ordering::Relaxed)),
             Err(_) => {
                 self.withheld.fetch_add(1, Ordering::Relaxed);

@@ -58,7 +58,9 @@ fn findings(yaml: &str) -> Vec<String> {
 
 #[test]
 fn a_whole_scalar_takes_its_type_from_the_value_even_within_quotes() {
-    for yaml in ["${env:PORT}", "\"${env:PORT}\"", "'${PORT}'", "${env:INDIRECT}", "${yaml:4317}", "${env:NO:-4317}"] {
+    for yaml in
+        ["${env:PORT}", "\"${env:PORT}\"", "'${PORT}'", "${env:INDIRECT}", "${yaml:4317}", "${env:NO:-4317}"]
+    {
         assert_eq!(expanded(yaml, |t| t.integer::<u16>("v", ..)), (Some(4317), vec![]), "{yaml}");
     }
     assert_eq!(expanded("${env:BOOL}", |t| t.bool("v")), (Some(true), vec![]));
@@ -146,14 +148,23 @@ fn keys_are_not_expanded() {
 #[test]
 fn what_is_no_reference_is_an_error_with_help() {
     for (yaml, message, help) in [
-        ("${HOST:-x}", "`HOST:` is no source of configuration", "a default needs the scheme: write `${env:HOST:-x}`"),
-        ("${1}", "`1` is no name of an environment variable", "a name has letters, digits and `_` and does not begin with a digit"),
+        (
+            "${HOST:-x}",
+            "`HOST:` is no source of configuration",
+            "a default needs the scheme: write `${env:HOST:-x}`",
+        ),
+        (
+            "${1}",
+            "`1` is no name of an environment variable",
+            "a name has letters, digits and `_` and does not begin with a digit",
+        ),
         ("${http://x}", "`http:` is no source of configuration", "fetch it to a file first, and name that"),
         ("${vault:x}", "`vault:` is no source of configuration", "known: env, file, yaml"),
     ] {
         let (_, diagnostics) = read_str("", |_| ());
         let text = format!("v: {yaml}");
-        let node = parse::parse(diagnostics.add_source("a.yaml", text.as_str()), &text, &diagnostics).unwrap();
+        let node =
+            parse::parse(diagnostics.add_source("a.yaml", text.as_str()), &text, &diagnostics).unwrap();
         assert!(Expander::new(&environment, &diagnostics).expand(node).get("v").unwrap().is_null());
         let found = diagnostics.sorted();
         assert_eq!((found[0].message.as_str(), found[0].help.as_deref()), (message, Some(help)), "{yaml}");
@@ -251,6 +262,15 @@ fn files_give_scalars_without_their_last_line_end_and_blocks_with_their_places()
         table.integer::<u16>("port", ..);
     }
     assert!(diagnostics.render(false).contains("block.yaml:2:7"), "{}", diagnostics.render(false));
+
+    let broken = file("broken.yaml", "host: a\nport: [1,\n");
+    let text = format!("v: ${{file:{broken}}}\n");
+    let diagnostics = Diagnostics::new();
+    let node = parse::parse(diagnostics.add_source("a.yaml", text.as_str()), &text, &diagnostics).unwrap();
+    let node = Expander::new(&environment, &diagnostics).expand(node);
+    Table::root(&node, &diagnostics).table("v");
+    let note = "broken.yaml, which is text and not YAML (see its line 3)";
+    assert!(diagnostics.render(false).contains(note), "{}", diagnostics.render(false));
 
     let missing = findings("${file:/no/such/file}");
     assert!(missing[0].starts_with("error: v: cannot read /no/such/file: "), "{missing:?}");

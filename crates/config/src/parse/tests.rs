@@ -105,7 +105,10 @@ fn merge_keys_take_over_what_is_not_there() {
 
 #[test]
 fn a_key_twice_is_an_error_naming_both_places() {
-    assert_eq!(finding("a:\n  b: 1\n  'b': 2\n"), "3:3+3 error: a: the key `b` is already on line 2, column 3");
+    assert_eq!(
+        finding("a:\n  b: 1\n  'b': 2\n"),
+        "3:3+3 error: a: the key `b` is already on line 2, column 3"
+    );
 }
 
 #[test]
@@ -126,7 +129,10 @@ fn only_the_first_document_is_read() {
 
 #[test]
 fn bad_syntax_is_placed() {
-    assert_eq!(finding("a: 1\n b: 2\n"), "2:3+1 error: not YAML: mapping values are not allowed in this context");
+    assert_eq!(
+        finding("a: 1\n b: 2\n"),
+        "2:3+1 error: not YAML: mapping values are not allowed in this context"
+    );
     assert_eq!(finding("a: [1, 2\nb: 3"), "2:2+1 error: a[1]: not YAML: illegal placement of ':' indicator");
     assert!(read("a: \"b").0.is_none());
     assert!(read("a\0b: 1").0.is_none());
@@ -135,7 +141,10 @@ fn bad_syntax_is_placed() {
 #[test]
 fn a_tab_in_the_indentation_gets_help() {
     let (_, diagnostics) = read("a:\n\tb: 1\n");
-    assert_eq!(diagnostics.sorted()[0].help.as_deref(), Some("YAML is indented with spaces: replace the tab"));
+    assert_eq!(
+        diagnostics.sorted()[0].help.as_deref(),
+        Some("YAML is indented with spaces: replace the tab")
+    );
 }
 
 #[test]

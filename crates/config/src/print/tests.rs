@@ -149,14 +149,20 @@ mod laws {
             any::<String>().prop_map(Value::String),
             "[ -~\n\t]{0,8}".prop_map(Value::String),
             "[-+0-9a-fA-Fxo_.:eE]{0,6}".prop_map(Value::String),
-            prop::sample::select(vec!["null", "~", "true", "yes", "<<", "---", "...", "- a", "a: b", "#", "&a", "*a", "!x"])
-                .prop_map(|text| Value::String(text.to_owned())),
+            prop::sample::select(vec![
+                "null", "~", "true", "yes", "<<", "---", "...", "- a", "a: b", "#", "&a", "*a", "!x"
+            ])
+            .prop_map(|text| Value::String(text.to_owned())),
         ]
     }
 
     fn node() -> impl Strategy<Value = Node> {
         leaf().prop_map(|value| Node::new(value, HERE)).prop_recursive(5, 64, 6, |inner| {
-            let key = prop_oneof!["[a-z/]{1,8}", "[ -~]{1,5}", any::<String>().prop_filter("empty", |key| !key.is_empty())];
+            let key = prop_oneof![
+                "[a-z/]{1,8}",
+                "[ -~]{1,5}",
+                any::<String>().prop_filter("empty", |key| !key.is_empty())
+            ];
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..6).prop_map(Value::List),
                 prop::collection::btree_map(key, inner, 0..6).prop_map(|entries| {
@@ -176,7 +182,9 @@ mod laws {
             (Value::Int(a), Value::Int(b)) => a == b,
             (Value::Float(a), Value::Float(b)) => a == b || (a.is_nan() && b.is_nan()),
             (Value::String(a), Value::String(b)) => a == b,
-            (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+            (Value::List(a), Value::List(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+            }
             (Value::Map(a), Value::Map(b)) => {
                 a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.key == b.key && same(&a.value, &b.value))
             }

@@ -61,7 +61,8 @@ error: processors::tail_sampling::policies[1]: `name` is required
 fn color_changes_nothing_but_the_style() {
     let colored = read().render(true);
     assert!(colored.contains("\x1b[1;31merror\x1b[0m\x1b[1m: processors::tail_sampling: unknown key"));
-    let plain = [RED, BLUE, BOLD, YELLOW, "\x1b[0m"].iter().fold(colored, |text, style| text.replace(style, ""));
+    let plain =
+        [RED, BLUE, BOLD, YELLOW, "\x1b[0m"].iter().fold(colored, |text, style| text.replace(style, ""));
     assert_eq!(plain, read().render(false));
 }
 
@@ -81,8 +82,13 @@ fn a_finding_without_a_place_has_no_snippet() {
 fn the_gutter_is_as_wide_as_the_line_number() {
     let diagnostics = Diagnostics::new();
     let source = diagnostics.add_source("a", "\n".repeat(99) + "key: value");
-    diagnostics.error(Location { line: 100, column: 6, width: 5, ..Location::start_of(source) }, "key", "wrong");
-    let expected = "error: key: wrong\n   --> a:100:6\n    |\n100 | key: value\n    |      ^^^^^\n\n1 error\n";
+    diagnostics.error(
+        Location { line: 100, column: 6, width: 5, ..Location::start_of(source) },
+        "key",
+        "wrong",
+    );
+    let expected =
+        "error: key: wrong\n   --> a:100:6\n    |\n100 | key: value\n    |      ^^^^^\n\n1 error\n";
     assert_eq!(diagnostics.render(false), expected);
 }
 

@@ -95,7 +95,10 @@ fn a_source_that_cannot_be_read_yields_no_configuration() {
         failure(&["env:NO", "yaml:a: 1"], &[]),
         "error: environment variable `NO` is not set\n  = help: `--config env:NO` reads YAML from it\n\n1 error\n"
     );
-    assert_eq!(failure(&[], &[]), "error: no configuration is given\n  = help: name a file: --config FILE\n\n1 error\n");
+    assert_eq!(
+        failure(&[], &[]),
+        "error: no configuration is given\n  = help: name a file: --config FILE\n\n1 error\n"
+    );
     assert!(failure(&["https://example.com/a.yaml"], &[]).contains("fetch it to a file first"));
 }
 

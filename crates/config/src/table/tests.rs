@@ -48,7 +48,10 @@ fn booleans_are_true_and_false_only() {
     assert_eq!(value("true", |t| t.bool("v")), (Some(true), no_findings()));
     let (read, found) = value("yes", |t| t.bool("v"));
     assert_eq!(read, None);
-    assert_eq!(found, wrong("expected true or false, found the string \"yes\" (YAML 1.2 has no other words for them)"));
+    assert_eq!(
+        found,
+        wrong("expected true or false, found the string \"yes\" (YAML 1.2 has no other words for them)")
+    );
     let (_, found) = value("'true'", |t| t.bool("v"));
     assert_eq!(found, wrong("expected true or false, found the string \"true\" (remove the quotes)"));
     let (_, found) = value("1", |t| t.bool("v"));
@@ -113,13 +116,20 @@ fn floats_take_integers_but_no_nan() {
 fn durations_need_units_and_a_bare_number_is_nanoseconds() {
     assert_eq!(value("1m30s", |t| t.duration("v")), (Some(Duration::from_secs(90)), no_findings()));
     assert_eq!(value("0", |t| t.duration("v")), (Some(Duration::ZERO), no_findings()));
-    let warning = "warning: v: a bare number is nanoseconds: this is 10ns (write the unit: 10s, 10ms or 10ns)";
+    let warning =
+        "warning: v: a bare number is nanoseconds: this is 10ns (write the unit: 10s, 10ms or 10ns)";
     assert_eq!(value("10", |t| t.duration("v")), (Some(Duration::from_nanos(10)), vec![warning.to_owned()]));
     for (yaml, message) in [
         ("[5s]", "expected a duration such as 200ms or 5s, found the list [..]"),
         ("1.5", "expected a duration such as 200ms or 5s, found the number 1.5"),
-        ("-5s", "expected a duration such as 200ms or 5s, found the string \"-5s\" (a duration must not be negative)"),
-        ("-5", "expected a duration such as 200ms or 5s, found the number -5 (a duration must not be negative)"),
+        (
+            "-5s",
+            "expected a duration such as 200ms or 5s, found the string \"-5s\" (a duration must not be negative)",
+        ),
+        (
+            "-5",
+            "expected a duration such as 200ms or 5s, found the number -5 (a duration must not be negative)",
+        ),
         (
             "'10'",
             "expected a duration such as 200ms or 5s, found the string \"10\" (the unit is missing (h, m, s, ms, us, ns))",
@@ -216,7 +226,10 @@ fn keys_are_known_only_where_they_were_asked_for() {
 fn a_null_table_is_there_and_empty_while_an_absent_one_is_not() {
     assert!(findings("v:", |t| t.table("v").is_some()).0);
     assert!(!findings("w:", |t| t.table("v").is_some()).0);
-    assert_eq!(value("5", |t| t.table("v").is_some()), (false, wrong("expected a mapping, found the number 5")));
+    assert_eq!(
+        value("5", |t| t.table("v").is_some()),
+        (false, wrong("expected a mapping, found the number 5"))
+    );
 }
 
 #[test]
@@ -230,7 +243,8 @@ fn tables_leave_out_what_is_no_mapping() {
 
 #[test]
 fn free_keys_are_never_unknown() {
-    let (keys, found) = findings("b: 1\na: 2\n", |t| t.entries().into_iter().map(|(key, _)| key).collect::<Vec<_>>());
+    let (keys, found) =
+        findings("b: 1\na: 2\n", |t| t.entries().into_iter().map(|(key, _)| key).collect::<Vec<_>>());
     assert_eq!((keys, found), (vec!["b".to_owned(), "a".to_owned()], no_findings()));
 }
 
@@ -249,7 +263,8 @@ fn required_keys_are_missed_when_absent_or_null_but_not_when_wrong() {
         let (_, found) = value(yaml, |t| t.table("v").map(|t| t.require("endpoint", t.string("endpoint"))));
         assert_eq!(found, ["error: v: `endpoint` is required"], "{yaml}");
     }
-    let (_, found) = value("{endpoint: [a]}", |t| t.table("v").map(|t| t.require("endpoint", t.string("endpoint"))));
+    let (_, found) =
+        value("{endpoint: [a]}", |t| t.table("v").map(|t| t.require("endpoint", t.string("endpoint"))));
     assert_eq!(found, ["error: v::endpoint: expected a string, found the list [..]"]);
 }
 
@@ -276,7 +291,10 @@ fn has_sees_nulls_and_makes_nothing_known() {
 
 #[test]
 fn the_root_must_be_a_mapping() {
-    assert_eq!(findings("[a]", |t| t.has("a")), (false, vec!["error: expected a mapping, found the list [..]".to_owned()]));
+    assert_eq!(
+        findings("[a]", |t| t.has("a")),
+        (false, vec!["error: expected a mapping, found the list [..]".to_owned()])
+    );
 }
 
 #[test]
@@ -299,7 +317,10 @@ fn lists_of_component_ids_must_be_lists() {
     let ids = |t: &Table<'_>| {
         t.component_ids("v").map(|ids| ids.into_iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>())
     };
-    assert_eq!(value("[otlp, batch/a]", ids), (Some(vec!["otlp".to_owned(), "batch/a".to_owned()]), no_findings()));
+    assert_eq!(
+        value("[otlp, batch/a]", ids),
+        (Some(vec!["otlp".to_owned(), "batch/a".to_owned()]), no_findings())
+    );
     assert_eq!(value("otlp", ids), (None, wrong("expected a list, found the string \"otlp\"")));
     let (read, found) = value("[a b, 5, c]", ids);
     assert_eq!(read, Some(vec!["c".to_owned()]));

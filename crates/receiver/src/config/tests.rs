@@ -71,52 +71,21 @@ protocols:
 "#,
     );
     let grpc = config.grpc.unwrap();
-    assert_eq!(
-        grpc.endpoint,
-        Endpoint::Tcp {
-            host: "0.0.0.0".into(),
-            port: 4317
-        }
-    );
-    assert_eq!(
-        (grpc.max_recv_msg_size, grpc.max_concurrent_streams),
-        (32 << 20, 16)
-    );
+    assert_eq!(grpc.endpoint, Endpoint::Tcp { host: "0.0.0.0".into(), port: 4317 });
+    assert_eq!((grpc.max_recv_msg_size, grpc.max_concurrent_streams), (32 << 20, 16));
     let seconds = Duration::from_secs;
-    assert_eq!(
-        grpc.keepalive,
-        Keepalive {
-            time: Some(seconds(30)),
-            timeout: seconds(5)
-        }
-    );
-    let lifetime = Lifetime {
-        idle: Some(seconds(11)),
-        age: Some(seconds(12)),
-        grace: Some(seconds(13)),
-    };
+    assert_eq!(grpc.keepalive, Keepalive { time: Some(seconds(30)), timeout: seconds(5) });
+    let lifetime = Lifetime { idle: Some(seconds(11)), age: Some(seconds(12)), grace: Some(seconds(13)) };
     assert_eq!(grpc.lifetime, lifetime);
 
     let http = config.http.unwrap();
-    assert_eq!(
-        http.endpoint,
-        Endpoint::Tcp {
-            host: String::new(),
-            port: 4318
-        }
-    );
+    assert_eq!(http.endpoint, Endpoint::Tcp { host: String::new(), port: 4318 });
     assert_eq!(http.max_request_body_size, 1000);
     assert_eq!(http.response_headers["x-served-by"], "forebay");
     assert!(http.cors.is_some());
     assert_eq!(
         http.codings,
-        [
-            Coding::Identity,
-            Coding::Gzip,
-            Coding::Zstd,
-            Coding::Deflate,
-            Coding::Deflate
-        ]
+        [Coding::Identity, Coding::Gzip, Coding::Zstd, Coding::Deflate, Coding::Deflate]
     );
     assert_eq!(http.read_timeout, Some(seconds(1)));
     assert_eq!(http.read_header_timeout, Some(seconds(2)));
@@ -131,10 +100,7 @@ fn unix_sockets_have_two_spellings() {
         "protocols: {grpc: {endpoint: 'unix:///run/otlp.sock'}}",
         "protocols: {grpc: {endpoint: /run/otlp.sock, transport: unix}}",
     ] {
-        assert_eq!(
-            read(yaml).grpc.unwrap().endpoint,
-            Endpoint::Unix("/run/otlp.sock".into())
-        );
+        assert_eq!(read(yaml).grpc.unwrap().endpoint, Endpoint::Unix("/run/otlp.sock".into()));
     }
 }
 
@@ -143,65 +109,28 @@ fn mistakes_are_named() {
     for (yaml, said) in [
         ("{}", "`protocols` is required"),
         ("protocols: {}", "at least one of `grpc` and `http`"),
-        (
-            "protocols: {grpc: {endpoint: 'http://localhost:4317'}}",
-            "is a URL",
-        ),
-        (
-            "protocols: {grpc: {endpoint: 'localhost:x'}}",
-            "is not a port",
-        ),
-        (
-            "protocols: {grpc: {endpoint: 'a:1'}, http: {endpoint: 'a:1'}}",
-            "both listen on a:1",
-        ),
-        (
-            "protocols: {grpc: {auth: {authenticator: oidc}}}",
-            "authenticators are not supported",
-        ),
-        (
-            "protocols: {http: {auth: {authenticator: oidc}}}",
-            "authenticators are not supported",
-        ),
-        (
-            "protocols: {http: {tls: {cert_file: /nowhere, key_file: /nowhere}}}",
-            "cannot read `/nowhere`",
-        ),
+        ("protocols: {grpc: {endpoint: 'http://localhost:4317'}}", "is a URL"),
+        ("protocols: {grpc: {endpoint: 'localhost:x'}}", "is not a port"),
+        ("protocols: {grpc: {endpoint: 'a:1'}, http: {endpoint: 'a:1'}}", "both listen on a:1"),
+        ("protocols: {grpc: {auth: {authenticator: oidc}}}", "authenticators are not supported"),
+        ("protocols: {http: {auth: {authenticator: oidc}}}", "authenticators are not supported"),
+        ("protocols: {http: {tls: {cert_file: /nowhere, key_file: /nowhere}}}", "cannot read `/nowhere`"),
         ("protocols: {http: {tls: {}}}", "needs a certificate"),
-        (
-            "protocols: {http: {compression_algorithms: [brotli]}}",
-            "unknown compression algorithm `brotli`",
-        ),
-        (
-            "protocols: {http: {response_headers: {'a b': c}}}",
-            "do not make an HTTP header",
-        ),
-        (
-            "protocols: {http: {cors: {allowed_origins: ['*.*']}}}",
-            "more than one wildcard",
-        ),
-        (
-            "protocols: {grpc: {max_recv_msg_size_mib: 5000}}",
-            "max_recv_msg_size_mib",
-        ),
+        ("protocols: {http: {compression_algorithms: [brotli]}}", "unknown compression algorithm `brotli`"),
+        ("protocols: {http: {response_headers: {'a b': c}}}", "do not make an HTTP header"),
+        ("protocols: {http: {cors: {allowed_origins: ['*.*']}}}", "more than one wildcard"),
+        ("protocols: {grpc: {max_recv_msg_size_mib: 5000}}", "max_recv_msg_size_mib"),
         ("protocols: {grpcs: }", "unknown key `grpcs`"),
     ] {
         let findings = findings(yaml);
-        assert!(
-            findings.contains("error") && findings.contains(said),
-            "{yaml}\n{findings}"
-        );
+        assert!(findings.contains("error") && findings.contains(said), "{yaml}\n{findings}");
     }
 }
 
 #[test]
 fn what_has_no_effect_is_a_warning() {
-    let findings =
-        findings("protocols: {http: {include_metadata: true, compression_algorithms: [snappy]}}");
-    assert!(
-        findings.contains("warning") && !findings.contains("error"),
-        "{findings}"
-    );
+    let findings = findings("protocols: {http: {include_metadata: true, compression_algorithms: [snappy]}}");
+    assert!(findings.contains("warning") && !findings.contains("error"), "{findings}");
     assert!(
         findings.contains("include_metadata") && findings.contains("`snappy` is not supported"),
         "{findings}"

@@ -22,18 +22,14 @@ pub(super) enum Encoding {
 impl Encoding {
     /// What `Content-Type` says; its parameters, such as a charset, say nothing here.
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, Reject> {
-        let kind = headers
-            .get(header::CONTENT_TYPE)
-            .map_or(Ok(""), HeaderValue::to_str)
-            .unwrap_or("");
+        let kind = headers.get(header::CONTENT_TYPE).map_or(Ok(""), HeaderValue::to_str).unwrap_or("");
         let essence = kind.split(';').next().unwrap_or(kind).trim();
         if essence.eq_ignore_ascii_case(PROTOBUF) {
             Ok(Self::Protobuf)
         } else if essence.eq_ignore_ascii_case(JSON) {
             Ok(Self::Json)
         } else {
-            let message =
-                format!("content type {essence:?} is not supported: use {PROTOBUF} or {JSON}");
+            let message = format!("content type {essence:?} is not supported: use {PROTOBUF} or {JSON}");
             Err(Reject::new(Kind::UnknownContent, message))
         }
     }

@@ -57,20 +57,13 @@ impl Ambiguity {
 
 impl Default for Seen {
     fn default() -> Self {
-        Self {
-            awaited: AtomicBool::new(true),
-            content_length: AtomicBool::new(false),
-        }
+        Self { awaited: AtomicBool::new(true), content_length: AtomicBool::new(false) }
     }
 }
 
 impl<I> Watched<I> {
     pub(crate) fn new(io: I, seen: Ambiguity) -> Self {
-        Self {
-            io,
-            seen,
-            line: Line::Other,
-        }
+        Self { io, seen, line: Line::Other }
     }
 
     fn watch(&mut self, bytes: &[u8]) {
@@ -84,9 +77,7 @@ impl<I> Watched<I> {
                 (_, b'\n') => Line::Start,
                 (Line::Start, b'\r') => Line::Start,
                 (Line::Start, byte) if byte == NAME[0] => Line::Name(1),
-                (Line::Name(matched), byte)
-                    if byte == NAME[matched] && matched + 1 < NAME.len() =>
-                {
+                (Line::Name(matched), byte) if byte == NAME[matched] && matched + 1 < NAME.len() => {
                     Line::Name(matched + 1)
                 }
                 (Line::Name(matched), byte) if byte == NAME[matched] => {
@@ -159,11 +150,11 @@ mod tests {
 
     #[test]
     fn a_content_length_line_is_seen_in_any_case_and_however_it_is_cut() {
-        assert!(seen(&[
-            b"POST / HTTP/1.1\r\nhost: a\r\nContent-LENGTH: 5\r\n\r\n"
-        ]));
+        assert!(seen(&[b"POST / HTTP/1.1\r\nhost: a\r\nContent-LENGTH: 5\r\n\r\n"]));
         assert!(seen(&[b"POST / HTTP/1.1\ncont", b"ent-length", b": 5\n\n"]));
-        assert!(!seen(&[b"POST /content-length: HTTP/1.1\r\nx: content-length: 5\r\nx-content-length: 1\r\n\r\n"]));
+        assert!(!seen(&[
+            b"POST /content-length: HTTP/1.1\r\nx: content-length: 5\r\nx-content-length: 1\r\n\r\n"
+        ]));
     }
 
     #[test]

@@ -37,31 +37,17 @@ fn decoded(coding: Coding, body: &[u8], size: usize, room: usize) -> Result<Vec<
 }
 
 fn sample() -> Vec<u8> {
-    (0..10_000u32)
-        .flat_map(|number| (number / 7).to_le_bytes())
-        .collect()
+    (0..10_000u32).flat_map(|number| (number / 7).to_le_bytes()).collect()
 }
 
 #[test]
 fn every_coding_decodes_however_it_is_cut() {
     let data = sample();
-    for (coding, body) in [
-        (Coding::Gzip, gzip(&data)),
-        (Coding::Deflate, deflate(&data)),
-        (Coding::Zstd, zstd(&data)),
-    ] {
-        for (size, room) in [
-            (1, 1),
-            (1, 1 << 20),
-            (7, 100),
-            (usize::MAX, 1),
-            (usize::MAX, 1 << 20),
-        ] {
-            assert_eq!(
-                decoded(coding, &body, size, room).unwrap(),
-                data,
-                "{coding:?} {size} {room}"
-            );
+    for (coding, body) in
+        [(Coding::Gzip, gzip(&data)), (Coding::Deflate, deflate(&data)), (Coding::Zstd, zstd(&data))]
+    {
+        for (size, room) in [(1, 1), (1, 1 << 20), (7, 100), (usize::MAX, 1), (usize::MAX, 1 << 20)] {
+            assert_eq!(decoded(coding, &body, size, room).unwrap(), data, "{coding:?} {size} {room}");
         }
     }
 }
@@ -77,37 +63,20 @@ fn members_and_frames_follow_each_other() {
 #[test]
 fn a_body_of_empty_members_is_stopped() {
     let flood = gzip(b"").repeat(2000);
-    assert!(matches!(
-        decoded(Coding::Gzip, &flood, usize::MAX, 10),
-        Err(InflateError::Members)
-    ));
+    assert!(matches!(decoded(Coding::Gzip, &flood, usize::MAX, 10), Err(InflateError::Members)));
 }
 
 #[test]
 fn what_ends_early_or_late_or_is_something_else_is_malformed() {
     let data = sample();
-    for (coding, body) in [
-        (Coding::Gzip, gzip(&data)),
-        (Coding::Deflate, deflate(&data)),
-        (Coding::Zstd, zstd(&data)),
-    ] {
+    for (coding, body) in
+        [(Coding::Gzip, gzip(&data)), (Coding::Deflate, deflate(&data)), (Coding::Zstd, zstd(&data))]
+    {
         let cut = &body[..body.len() - 1];
-        assert!(
-            matches!(
-                decoded(coding, cut, 100, 100),
-                Err(InflateError::Truncated(_))
-            ),
-            "{coding:?}"
-        );
+        assert!(matches!(decoded(coding, cut, 100, 100), Err(InflateError::Truncated(_))), "{coding:?}");
         let late = [body.as_slice(), b"late"].concat();
         assert!(decoded(coding, &late, 100, 100).is_err(), "{coding:?}");
-        assert!(
-            matches!(
-                decoded(coding, &data, 100, 100),
-                Err(InflateError::Malformed(..))
-            ),
-            "{coding:?}"
-        );
+        assert!(matches!(decoded(coding, &data, 100, 100), Err(InflateError::Malformed(..))), "{coding:?}");
     }
 }
 
@@ -119,30 +88,15 @@ fn the_window_of_a_zstd_frame_is_charged_and_bounded() {
         encoder.write_all(&sample()).unwrap();
         encoder.finish().unwrap()
     };
-    assert_eq!(
-        Coding::Zstd.working_memory(&streamed),
-        ZSTD_STATE + (1 << 20)
-    );
+    assert_eq!(Coding::Zstd.working_memory(&streamed), ZSTD_STATE + (1 << 20));
     let whole = zstd::bulk::compress(&sample(), 1).unwrap();
-    assert_eq!(
-        Coding::Zstd.working_memory(&whole),
-        ZSTD_STATE + sample().len()
-    );
-    assert_eq!(
-        Coding::Zstd.working_memory(&streamed[..4]),
-        ZSTD_STATE + (1 << MAX_WINDOW_LOG)
-    );
+    assert_eq!(Coding::Zstd.working_memory(&whole), ZSTD_STATE + sample().len());
+    assert_eq!(Coding::Zstd.working_memory(&streamed[..4]), ZSTD_STATE + (1 << MAX_WINDOW_LOG));
 
     let mut wide = streamed;
     wide[5] = 17 << 3;
-    assert_eq!(
-        Coding::Zstd.working_memory(&wide),
-        ZSTD_STATE + (1 << MAX_WINDOW_LOG)
-    );
-    assert!(matches!(
-        decoded(Coding::Zstd, &wide, 100, 100),
-        Err(InflateError::Malformed(..))
-    ));
+    assert_eq!(Coding::Zstd.working_memory(&wide), ZSTD_STATE + (1 << MAX_WINDOW_LOG));
+    assert!(matches!(decoded(Coding::Zstd, &wide, 100, 100), Err(InflateError::Malformed(..))));
 }
 
 #[test]

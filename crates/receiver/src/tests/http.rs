@@ -33,10 +33,7 @@ async fn exchange(stream: &mut TcpStream, bytes: impl AsRef<[u8]>) -> Http1 {
         head.push(stream.read_u8().await.unwrap());
     }
     let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: "))
-        .unwrap_or("0");
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
     let mut body = vec![0; length.parse().unwrap()];
     stream.read_exact(&mut body).await.unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
@@ -49,26 +46,17 @@ async fn is_closed(mut stream: TcpStream) -> bool {
 
 /// A request with a `Content-Length`.
 fn plain(headers: &str, body: &[u8]) -> Vec<u8> {
-    let head = format!(
-        "POST /v1/traces HTTP/1.1\r\nhost: a\r\n{headers}content-length: {}\r\n\r\n",
-        body.len()
-    );
+    let head =
+        format!("POST /v1/traces HTTP/1.1\r\nhost: a\r\n{headers}content-length: {}\r\n\r\n", body.len());
     [head.as_bytes(), body].concat()
 }
 
 /// A chunked request.
 fn chunked(headers: &str, body: &[u8]) -> Vec<u8> {
-    let head = format!(
-        "POST /v1/traces HTTP/1.1\r\nhost: a\r\n{headers}transfer-encoding: chunked\r\n\r\n"
-    );
+    let head = format!("POST /v1/traces HTTP/1.1\r\nhost: a\r\n{headers}transfer-encoding: chunked\r\n\r\n");
     let mut request = head.into_bytes();
     for chunk in body.chunks(10) {
-        request.extend(
-            format!("{:x}\r\n", chunk.len())
-                .bytes()
-                .chain(chunk.iter().copied())
-                .chain(*b"\r\n"),
-        );
+        request.extend(format!("{:x}\r\n", chunk.len()).bytes().chain(chunk.iter().copied()).chain(*b"\r\n"));
     }
     request.extend(b"0\r\n\r\n");
     request
@@ -81,30 +69,16 @@ async fn protobuf_and_json_are_taken_over_both_versions_and_answered_in_kind() {
     let fixture = Fixture::start(BOTH).await;
     let client = fixture.http2().await;
     let answered = client.post("/v1/traces", &[PROTOBUF], request(&[ID])).await;
-    assert_eq!(
-        (answered.status, answered.body.as_ref()),
-        (StatusCode::OK, &b""[..])
-    );
+    assert_eq!((answered.status, answered.body.as_ref()), (StatusCode::OK, &b""[..]));
     assert_eq!(answered.headers["content-type"], "application/x-protobuf");
     let kind = ("content-type", "Application/JSON; charset=utf-8");
     let answered = client.post("/v1/traces", &[kind], json_request()).await;
-    assert_eq!(
-        (answered.status, answered.body.as_ref()),
-        (StatusCode::OK, &b"{}"[..])
-    );
+    assert_eq!((answered.status, answered.body.as_ref()), (StatusCode::OK, &b"{}"[..]));
     assert_eq!(answered.headers["content-type"], "application/json");
 
     let mut stream = fixture.http1().await;
-    assert_eq!(
-        exchange(&mut stream, plain(PROTOBUF_LINE, &request(&[ID])))
-            .await
-            .status,
-        200
-    );
-    let json = chunked(
-        "content-type: application/json\r\n",
-        json_request().as_bytes(),
-    );
+    assert_eq!(exchange(&mut stream, plain(PROTOBUF_LINE, &request(&[ID]))).await.status, 200);
+    let json = chunked("content-type: application/json\r\n", json_request().as_bytes());
     assert_eq!(exchange(&mut stream, json).await.status, 200);
     assert_eq!(fixture.sink.bytes(), vec![request(&[ID]); 4]);
 }
@@ -112,15 +86,9 @@ async fn protobuf_and_json_are_taken_over_both_versions_and_answered_in_kind() {
 #[tokio::test]
 async fn a_large_json_body_is_decoded_too() {
     let fixture = Fixture::start(BOTH).await;
-    let padded = json_request().replace(
-        "unheardOf\": 1",
-        &format!("unheardOf\": \"{}\"", "x".repeat(300_000)),
-    );
-    let answered = fixture
-        .http2()
-        .await
-        .post("/v1/traces", &[JSON], padded)
-        .await;
+    let padded =
+        json_request().replace("unheardOf\": 1", &format!("unheardOf\": \"{}\"", "x".repeat(300_000)));
+    let answered = fixture.http2().await.post("/v1/traces", &[JSON], padded).await;
     assert_eq!(answered.status, StatusCode::OK);
     assert_eq!(fixture.sink.bytes(), [request(&[ID])]);
 }
@@ -136,69 +104,36 @@ async fn every_content_coding_is_understood_in_any_case() {
             assert_eq!(answered.status, StatusCode::OK, "{name}");
         }
         let headers = [JSON, ("content-encoding", coding)];
-        let body = encoded(json_request().as_bytes())
-            .into_iter()
-            .find(|(name, _)| *name == coding)
-            .unwrap()
-            .1;
-        assert_eq!(
-            client.post("/v1/traces", &headers, body).await.status,
-            StatusCode::OK,
-            "{coding}"
-        );
+        let body =
+            encoded(json_request().as_bytes()).into_iter().find(|(name, _)| *name == coding).unwrap().1;
+        assert_eq!(client.post("/v1/traces", &headers, body).await.status, StatusCode::OK, "{coding}");
     }
     assert_eq!(fixture.sink.bytes(), vec![request(&[ID]); 9]);
 }
 
 #[tokio::test]
 async fn unknown_codings_and_content_types_are_415_and_say_what_is_known() {
-    let fixture = Fixture::start(
-        "protocols: {http: {endpoint: '127.0.0.1:0', compression_algorithms: ['', gzip]}}",
-    )
-    .await;
+    let fixture =
+        Fixture::start("protocols: {http: {endpoint: '127.0.0.1:0', compression_algorithms: ['', gzip]}}")
+            .await;
     let client = fixture.http2().await;
     let body = gzip(&gzip(&request(&[ID])));
     for headers in [
         vec![PROTOBUF, ("content-encoding", "br")],
         vec![PROTOBUF, ("content-encoding", "zstd")],
         vec![PROTOBUF, ("content-encoding", "gzip, gzip")],
-        vec![
-            PROTOBUF,
-            ("content-encoding", "gzip"),
-            ("content-encoding", "gzip"),
-        ],
+        vec![PROTOBUF, ("content-encoding", "gzip"), ("content-encoding", "gzip")],
     ] {
         let answered = client.post("/v1/traces", &headers, body.clone()).await;
-        assert_eq!(
-            answered.status,
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "{headers:?}"
-        );
+        assert_eq!(answered.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{headers:?}");
         assert_eq!(answered.headers["accept-encoding"], "identity, gzip");
-        assert!(
-            Status::decode(&answered.body)
-                .unwrap()
-                .message
-                .contains("content-encoding")
-        );
+        assert!(Status::decode(&answered.body).unwrap().message.contains("content-encoding"));
     }
-    for headers in [
-        vec![],
-        vec![("content-type", "text/plain")],
-        vec![("content-type", "application/grpc")],
-    ] {
+    for headers in [vec![], vec![("content-type", "text/plain")], vec![("content-type", "application/grpc")]]
+    {
         let answered = client.post("/v1/traces", &headers, request(&[ID])).await;
-        assert_eq!(
-            answered.status,
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "{headers:?}"
-        );
-        assert!(
-            Status::decode(&answered.body)
-                .unwrap()
-                .message
-                .contains("application/x-protobuf")
-        );
+        assert_eq!(answered.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{headers:?}");
+        assert!(Status::decode(&answered.body).unwrap().message.contains("application/x-protobuf"));
     }
     assert!(fixture.sink.bytes().is_empty());
 }
@@ -214,22 +149,13 @@ async fn every_error_carries_a_status_in_the_requests_encoding() {
         let answered = client.post(path, &[JSON], r#"{"resourceSpans": 7}"#).await;
         assert_eq!(answered.status, code, "{path}");
         assert_eq!(answered.headers["content-type"], "application/json");
-        assert!(
-            answered.body.starts_with(br#"{"code":"#),
-            "{:?}",
-            answered.body
-        );
+        assert!(answered.body.starts_with(br#"{"code":"#), "{:?}", answered.body);
     }
     let mut stream = fixture.http1().await;
     let answer = exchange(&mut stream, "GET /v1/traces HTTP/1.1\r\nhost: a\r\n\r\n").await;
     assert_eq!(answer.status, 405);
     assert!(answer.head.contains("\r\nallow: post\r\n"), "{answer:?}");
-    assert!(
-        Status::decode(&answer.body)
-            .unwrap()
-            .message
-            .contains("POST")
-    );
+    assert!(Status::decode(&answer.body).unwrap().message.contains("POST"));
 }
 
 #[tokio::test]
@@ -243,20 +169,14 @@ async fn malformed_bodies_are_bad_requests() {
             assert_eq!(answered.status, StatusCode::BAD_REQUEST, "{coding}");
         }
     }
-    for json in [
-        "",
-        "{",
-        "{} {}",
-        "null and void",
-        "{\"resourceSpans\": [{\"scopeSpans\": 1}]}",
-        "\u{fffd}\"\\ud800",
-    ] {
+    for json in
+        ["", "{", "{} {}", "null and void", "{\"resourceSpans\": [{\"scopeSpans\": 1}]}", "\u{fffd}\"\\ud800"]
+    {
         let answered = client.post("/v1/traces", &[JSON], json).await;
         assert_eq!(answered.status, StatusCode::BAD_REQUEST, "{json}");
     }
     assert_eq!(fixture.budget.used(), 0);
-    let failed =
-        "otelcol_receiver_requests{outcome=\"failure\",receiver=\"otlp\",transport=\"http\"}";
+    let failed = "otelcol_receiver_requests{outcome=\"failure\",receiver=\"otlp\",transport=\"http\"}";
     assert_eq!(fixture.metric(failed), 12);
 }
 
@@ -264,17 +184,9 @@ async fn malformed_bodies_are_bad_requests() {
 async fn a_partial_success_is_told_in_both_encodings() {
     let fixture = Fixture::start(BOTH).await;
     let client = fixture.http2().await;
-    let answered = client
-        .post("/v1/traces", &[PROTOBUF], request(&[ID, &[1; 15]]))
-        .await;
+    let answered = client.post("/v1/traces", &[PROTOBUF], request(&[ID, &[1; 15]])).await;
     assert_eq!(answered.status, StatusCode::OK);
-    assert_eq!(
-        PartialSuccess::decode(&answered.body)
-            .unwrap()
-            .unwrap()
-            .rejected,
-        1
-    );
+    assert_eq!(PartialSuccess::decode(&answered.body).unwrap().unwrap().rejected, 1);
     let json = json_request().replace(&"01".repeat(16), &"00".repeat(16));
     let answered = client.post("/v1/traces", &[JSON], json).await;
     let partial = PartialSuccess::decode_json(Signal::Traces, &answered.body).unwrap();
@@ -287,10 +199,7 @@ async fn refusals_say_when_to_come_back() {
     let client = fixture.http2().await;
     let after = Some(Duration::from_millis(2100));
     fixture.sink.refusals.lock().unwrap().extend([
-        Refusal::Retryable {
-            message: "later".into(),
-            after,
-        },
+        Refusal::Retryable { message: "later".into(), after },
         Refusal::retryable("queue full"),
         Refusal::Permanent("never".into()),
     ]);
@@ -311,11 +220,8 @@ async fn a_connection_closes_after_length_and_chunks_and_only_then() {
     let fixture = Fixture::start(BOTH).await;
     let body = request(&[ID]);
     let mut stream = fixture.http1().await;
-    for message in [
-        chunked(PROTOBUF_LINE, &body),
-        plain(PROTOBUF_LINE, &body),
-        chunked(PROTOBUF_LINE, &body),
-    ] {
+    for message in [chunked(PROTOBUF_LINE, &body), plain(PROTOBUF_LINE, &body), chunked(PROTOBUF_LINE, &body)]
+    {
         let answer = exchange(&mut stream, message).await;
         assert_eq!(answer.status, 200);
         assert!(!answer.head.contains("connection: close"), "{answer:?}");
@@ -337,21 +243,12 @@ async fn a_connection_closes_after_length_and_chunks_and_only_then() {
 #[tokio::test]
 async fn a_client_that_sends_too_much_still_reads_why() {
     let fixture =
-        Fixture::start("protocols: {http: {endpoint: '127.0.0.1:0', max_request_body_size: 1000}}")
-            .await;
-    for message in [
-        plain(PROTOBUF_LINE, &vec![0; 4 << 20]),
-        chunked(PROTOBUF_LINE, &vec![0; 1 << 20]),
-    ] {
+        Fixture::start("protocols: {http: {endpoint: '127.0.0.1:0', max_request_body_size: 1000}}").await;
+    for message in [plain(PROTOBUF_LINE, &vec![0; 4 << 20]), chunked(PROTOBUF_LINE, &vec![0; 1 << 20])] {
         let mut stream = fixture.http1().await;
         let answer = exchange(&mut stream, message).await;
         assert_eq!(answer.status, 413);
-        assert!(
-            Status::decode(&answer.body)
-                .unwrap()
-                .message
-                .contains("1000 bytes")
-        );
+        assert!(Status::decode(&answer.body).unwrap().message.contains("1000 bytes"));
     }
 }
 
@@ -360,14 +257,10 @@ async fn heads_that_never_end_and_idle_connections_are_closed() {
     let yaml = "protocols: {http: {endpoint: '127.0.0.1:0', read_header_timeout: 50ms, idle_timeout: 10m}}";
     let fixture = Fixture::start(yaml).await;
     let mut stream = fixture.http1().await;
-    stream
-        .write_all(b"POST /v1/traces HTTP/1.1\r\nhost: a\r\nx: ")
-        .await
-        .unwrap();
+    stream.write_all(b"POST /v1/traces HTTP/1.1\r\nhost: a\r\nx: ").await.unwrap();
     assert!(is_closed(stream).await);
 
-    let fixture =
-        Fixture::start("protocols: {http: {endpoint: '127.0.0.1:0', idle_timeout: 50ms}}").await;
+    let fixture = Fixture::start("protocols: {http: {endpoint: '127.0.0.1:0', idle_timeout: 50ms}}").await;
     for start in [&b""[..], b"PRI * HT", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
         let mut stream = fixture.http1().await;
         stream.write_all(start).await.unwrap();
@@ -381,16 +274,11 @@ async fn heads_that_never_end_and_idle_connections_are_closed() {
 async fn heads_that_are_too_large_are_refused() {
     let fixture = Fixture::start(BOTH).await;
     let mut stream = fixture.http1().await;
-    let head = format!(
-        "POST /v1/traces HTTP/1.1\r\nx: {}\r\n\r\n",
-        "y".repeat(200_000)
-    );
+    let head = format!("POST /v1/traces HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(200_000));
     assert_eq!(exchange(&mut stream, head).await.status, 431);
     let client = fixture.http2().await;
     let long = "y".repeat(20_000);
-    let answered = client
-        .post("/v1/traces", &[PROTOBUF, ("x", &long)], "")
-        .await;
+    let answered = client.post("/v1/traces", &[PROTOBUF, ("x", &long)], "").await;
     assert_eq!(answered.status, 431);
 }
 
@@ -407,11 +295,7 @@ async fn browsers_are_told_what_they_may_do() {
         )
     };
     let mut stream = fixture.http1().await;
-    let answer = exchange(
-        &mut stream,
-        preflight("https://app.example.com", "content-type, x-tenant"),
-    )
-    .await;
+    let answer = exchange(&mut stream, preflight("https://app.example.com", "content-type, x-tenant")).await;
     assert_eq!(answer.status, 204);
     for line in [
         "access-control-allow-origin: https://app.example.com",
@@ -421,53 +305,28 @@ async fn browsers_are_told_what_they_may_do() {
         "vary: origin",
         "x-served-by: forebay",
     ] {
-        assert!(
-            answer.head.contains(&format!("\r\n{line}\r\n")),
-            "{line}: {}",
-            answer.head
-        );
+        assert!(answer.head.contains(&format!("\r\n{line}\r\n")), "{line}: {}", answer.head);
     }
-    for (origin, headers) in [
-        ("https://evil.example", "content-type"),
-        ("https://app.example.com", "cookie"),
-    ] {
+    for (origin, headers) in [("https://evil.example", "content-type"), ("https://app.example.com", "cookie")]
+    {
         let answer = exchange(&mut stream, preflight(origin, headers)).await;
         assert!(!answer.head.contains("allow-methods"), "{}", answer.head);
     }
     let from = |origin| format!("{PROTOBUF_LINE}origin: {origin}\r\n");
-    let answer = exchange(
-        &mut stream,
-        plain(&from("https://app.example.com"), &request(&[ID])),
-    )
-    .await;
+    let answer = exchange(&mut stream, plain(&from("https://app.example.com"), &request(&[ID]))).await;
     assert_eq!(answer.status, 200);
-    assert!(
-        answer
-            .head
-            .contains("access-control-expose-headers: retry-after"),
-        "{}",
-        answer.head
-    );
-    let answer = exchange(
-        &mut stream,
-        plain(&from("https://evil.example"), &request(&[ID])),
-    )
-    .await;
-    assert!(
-        !answer.head.contains("access-control-allow-origin"),
-        "{}",
-        answer.head
-    );
+    assert!(answer.head.contains("access-control-expose-headers: retry-after"), "{}", answer.head);
+    let answer = exchange(&mut stream, plain(&from("https://evil.example"), &request(&[ID]))).await;
+    assert!(!answer.head.contains("access-control-allow-origin"), "{}", answer.head);
 }
 
 #[tokio::test]
 async fn paths_and_keep_alive_are_configurable() {
-    let yaml = "protocols: {http: {endpoint: '127.0.0.1:0', traces_url_path: spans, keep_alives_enabled: false}}";
+    let yaml =
+        "protocols: {http: {endpoint: '127.0.0.1:0', traces_url_path: spans, keep_alives_enabled: false}}";
     let fixture = Fixture::start(yaml).await;
     let mut stream = fixture.http1().await;
-    let message = String::from_utf8(plain(PROTOBUF_LINE, b""))
-        .unwrap()
-        .replace("/v1/traces", "/spans");
+    let message = String::from_utf8(plain(PROTOBUF_LINE, b"")).unwrap().replace("/v1/traces", "/spans");
     assert_eq!(exchange(&mut stream, message).await.status, 200);
     assert!(is_closed(stream).await);
 }

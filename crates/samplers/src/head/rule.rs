@@ -103,7 +103,9 @@ impl Rule {
         let Some(before) = before.filter(|&before| before != Threshold::ALWAYS) else {
             return Some(self.threshold);
         };
-        Threshold::from_probability(self.probability * before.probability(), self.precision).ok()
+        let product = Threshold::from_probability(self.probability * before.probability(), self.precision).ok()?;
+        // Rounding must not lower what has been passed.
+        Some(product.max(before))
     }
 
     /// The trace's number for mode `hash_seed`: 14 bits of hash decide, the rest is theirs to spread, and the

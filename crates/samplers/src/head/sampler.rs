@@ -77,7 +77,7 @@ impl ProbabilisticSampler {
             .then(|| Rule::new(config.mode, probability, config.sampling_precision, config.hash_seed))
             .transpose()?;
         let stamp = rule.as_ref().map(Rule::usual_stamp);
-        let usual = (stamp, stamp.map_or_else(Vec::new, |stamp| trace_state_field(&stamp.ot())));
+        let usual = (stamp, stamp.map_or_else(Vec::new, |stamp| trace_state_field(&format!("ot=th:{}", stamp.threshold))));
         Ok(Self { rule, usual, fail_closed: config.fail_closed, priority: Finder::new(PRIORITY_KEY) })
     }
 
@@ -107,7 +107,7 @@ impl ProbabilisticSampler {
                 Choice::Random(stamp)
             };
             counts.add(&choice, self.fail_closed);
-            if let Some(piece) = self.piece(&choice, body, text) {
+            if let Some(piece) = self.piece(&choice, span.trace_id, body, text) {
                 splicer.push(index.envelopes.resource_number(span.envelope), span.envelope, piece);
             }
         }
@@ -117,46 +117,38 @@ impl ProbabilisticSampler {
 
     /// Decides a span that has a trace state.
     fn choose(&self, trace_id: TraceId, text: &[u8]) -> Choice {
-        let Ok(incoming) = incoming(text) else {
-            return Choice::Failed(Failure::Malformed);
-        };
-        let randomness = incoming.randomness.unwrap_or_else(|| Randomness::from_trace_id(trace_id.to_bytes()));
-        if incoming.threshold.is_some_and(|threshold| !threshold.keeps(randomness)) {
-            return Choice::Failed(Failure::Inconsistent);
+        match incoming(trace_id, text) {
+            Ok(incoming) => Choice::Random(self.rule.as_ref().and_then(|rule| rule.choose(trace_id, incoming))),
+            Err(failure) => Choice::Failed(failure),
         }
-        Choice::Random(self.rule.as_ref().and_then(|rule| rule.choose(trace_id, incoming)))
     }
 
     /// The span as it leaves, if it is kept.
-    fn piece<'a>(&'a self, choice: &Choice, body: &'a [u8], text: &[u8]) -> Option<SpanPiece<'a>> {
-        let verbatim = SpanPiece::verbatim(body);
+    fn piece<'a>(&'a self, choice: &Choice, trace_id: TraceId, body: &'a [u8], text: &[u8]) -> Option<SpanPiece<'a>> {
+        let failed = |failure| match failure {
+            Failure::Malformed => SpanPiece::verbatim(body),
+            Failure::Inconsistent => restated(body, text, |state| state.with_threshold(None)),
+        };
         Some(match choice {
             Choice::Random(None) | Choice::Priority(false) => return None,
             Choice::Failed(_) if self.fail_closed => return None,
             Choice::Random(stamp) if text.is_empty() && *stamp == self.usual.0 => {
-                SpanPiece { suffix: Cow::Borrowed(&self.usual.1), ..verbatim }
+                SpanPiece { suffix: Cow::Borrowed(&self.usual.1), ..SpanPiece::verbatim(body) }
             }
             Choice::Random(Some(stamp)) => restated(body, text, |state| stamp.write(state)),
             // Kept for certain, so its weight is the one it came with.
-            Choice::Priority(true) => restated(body, text, |state| {
-                let before = state.ot().th?;
-                state.with_threshold(Some(before.unwrap_or(Threshold::ALWAYS)))
-            }),
-            Choice::Failed(Failure::Malformed) => verbatim,
-            Choice::Failed(Failure::Inconsistent) => restated(body, text, |state| state.with_threshold(None)),
+            Choice::Priority(true) => match incoming(trace_id, text) {
+                Ok(Incoming { threshold, .. }) => {
+                    restated(body, text, |state| state.with_threshold(threshold.or(Some(Threshold::ALWAYS))))
+                }
+                Err(failure) => failed(failure),
+            },
+            Choice::Failed(failure) => failed(*failure),
         })
     }
 }
 
 impl Stamp {
-    /// The trace state of a span that had none.
-    fn ot(self) -> String {
-        match self.randomness {
-            None => format!("ot=th:{}", self.threshold),
-            Some(randomness) => format!("ot=th:{};rv:{randomness}", self.threshold),
-        }
-    }
-
     fn write(self, state: &TraceState<'_>) -> Result<String, TraceStateError> {
         match self.randomness {
             None => state.with_threshold(Some(self.threshold)),
@@ -181,9 +173,16 @@ fn restated<'a>(
 }
 
 /// What a trace state says of sampling.
-fn incoming(text: &[u8]) -> Result<Incoming, TraceStateError> {
-    let ot = TraceState::parse(text)?.ot();
-    Ok(Incoming { threshold: ot.th?, randomness: ot.rv? })
+fn incoming(trace_id: TraceId, text: &[u8]) -> Result<Incoming, Failure> {
+    let ot = TraceState::parse(text).map_err(|_| Failure::Malformed)?.ot();
+    let (Ok(threshold), Ok(randomness)) = (ot.th, ot.rv) else {
+        return Err(Failure::Malformed);
+    };
+    let actual = randomness.unwrap_or_else(|| Randomness::from_trace_id(trace_id.to_bytes()));
+    if threshold.is_some_and(|threshold| !threshold.keeps(actual)) {
+        return Err(Failure::Inconsistent);
+    }
+    Ok(Incoming { threshold, randomness })
 }
 
 /// Whether the span's priority keeps it, if it has one: a number, or a string that is one.

@@ -14,7 +14,7 @@ mod string_attribute;
 
 use std::collections::HashSet;
 
-use forebay_config::Table;
+use forebay_config::{Cursor, Table};
 use forebay_otlp::TraceId;
 use forebay_otlp::threshold::{Randomness, Threshold};
 
@@ -112,18 +112,19 @@ impl Policies {
         let mut predicates = Predicates::default();
         let mut compiler = Compiler { predicates: &mut predicates, compatibility };
         let (mut names, mut policies, mut taken) = (Vec::new(), Vec::new(), HashSet::new());
-        let entries = table.tables("policies");
-        if entries.is_empty() && !table.has("policies") {
+        let entries = table.list("policies");
+        let missing = table.get("policies").is_none_or(|policies| policies.is_null());
+        if missing || entries.as_ref().is_some_and(Vec::is_empty) {
             table.error("policies", "tail_sampling needs policies: without them nothing would be kept");
         }
-        for entry in &entries {
+        for entry in entries.iter().flatten().filter_map(Cursor::table) {
             let name = entry.string("name").unwrap_or_default();
             if name.is_empty() {
                 entry.error("name", "a policy needs a name");
             } else if !taken.insert(name.clone()) {
                 entry.error("name", format!("two policies are named `{name}`"));
             }
-            if let Some(policy) = compiler.policy(entry, TYPES) {
+            if let Some(policy) = compiler.policy(&entry, TYPES) {
                 names.push(name);
                 policies.push(policy);
             }
@@ -166,10 +167,17 @@ impl Policies {
                 Decision::Keep(first) => Kept { threshold: union(first.threshold, threshold), ..first },
             });
         }
-        if let Decision::Keep(kept) = &mut decision {
-            kept.threshold = kept.threshold.map(|threshold| threshold.max(digest.head().unwrap_or(Threshold::ALWAYS)));
+        match decision {
+            Decision::Keep(kept) => Decision::Keep(kept.after(digest.head())),
+            Decision::Drop => Decision::Drop,
         }
-        decision
+    }
+}
+
+impl Kept {
+    /// The same for spans that have passed the threshold `head` before, which is never lowered.
+    pub(crate) fn after(self, head: Option<Threshold>) -> Self {
+        Self { threshold: self.threshold.map(|threshold| threshold.max(head.unwrap_or(Threshold::ALWAYS))), ..self }
     }
 }
 
@@ -202,7 +210,11 @@ impl Compiler<'_> {
     /// Reads the policy in `entry`, whose `type` is one of `types`.
     fn policy(&mut self, entry: &Table<'_>, types: &[(&'static str, Read)]) -> Option<Box<dyn Policy>> {
         let choices: Vec<_> = types.iter().map(|&(name, read)| (name, (name, read))).collect();
-        let (name, read) = entry.require("type", entry.choice("type", &choices))?;
+        let Some((name, read)) = entry.require("type", entry.choice("type", &choices)) else {
+            // Which settings are unknown depends on the type.
+            entry.entries();
+            return None;
+        };
         // A setting of another policy type would silently do nothing.
         read(&entry.section(name), self)
     }

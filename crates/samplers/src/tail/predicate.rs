@@ -43,9 +43,9 @@ pub enum AttributeTest {
     /// A number within these bounds, both included.
     Within {
         /// Least value.
-        min: i64,
+        min: Option<i64>,
         /// Greatest value.
-        max: i64,
+        max: Option<i64>,
     },
 }
 
@@ -77,7 +77,7 @@ pub struct Predicates {
 enum CompiledTest {
     OneOf(Vec<Box<[u8]>>),
     Matches(RegexSet),
-    Within { min: i64, max: i64 },
+    Within { min: Option<i64>, max: Option<i64> },
 }
 
 impl Bits {
@@ -208,9 +208,13 @@ impl CompiledTest {
         match (self, value) {
             (Self::OneOf(values), AnyValue::String(string)) => values.iter().any(|value| **value == *string),
             (Self::Matches(patterns), AnyValue::String(string)) => !string.is_empty() && patterns.is_match(string),
-            (Self::Within { min, max }, AnyValue::Int(number)) => (*min..=*max).contains(&number),
+            (Self::Within { min, max }, AnyValue::Int(number)) => {
+                min.is_none_or(|min| number >= min) && max.is_none_or(|max| number <= max)
+            }
             #[expect(clippy::cast_precision_loss, reason = "a double is compared as a double")]
-            (Self::Within { min, max }, AnyValue::Double(number)) => (*min as f64..=*max as f64).contains(&number),
+            (Self::Within { min, max }, AnyValue::Double(number)) => {
+                min.is_none_or(|min| number >= min as f64) && max.is_none_or(|max| number <= max as f64)
+            }
             _ => false,
         }
     }

@@ -6,16 +6,15 @@
 
 use std::sync::Arc;
 
-use forebay_otlp::threshold::Randomness;
+use forebay_otlp::threshold::{Randomness, Threshold};
 use forebay_otlp::tracestate::TraceState;
 use forebay_otlp::{Envelopes, Span, Splicer, without_leading_trace_id};
 
-use super::digest::Digest;
 use super::policy::{Decision, Kept, Policies};
 use super::recent::Recent;
 use super::stamp::Stamps;
 use super::stats::Stats;
-use super::store::{Flags, Nanos, SlotNumber, Store};
+use super::store::{Flags, Nanos, SEGMENT_BYTES, SlotNumber, Store};
 
 /// What one shard needs to know.
 #[derive(Clone)]
@@ -113,7 +112,8 @@ impl TailSampler {
                 None => {
                     if let Some(kept) = self.kept.get(trace_id) {
                         self.stats.late_kept += run.len() as u64;
-                        late.push((run, kept));
+                        // A span may have passed more than the spans that decided its trace.
+                        late.extend(run.iter().map(|span| (span, kept.after(head(request, span).0))));
                         continue;
                     }
                     if self.dropped.get(trace_id).is_some() {
@@ -204,7 +204,8 @@ impl TailSampler {
             flags.elided &= without_leading_trace_id(body).is_some();
             if !span.trace_state.is_empty() {
                 flags.trace_state = true;
-                add_trace_state(digest, request, span);
+                let (threshold, randomness) = head(request, span);
+                digest.add_head(threshold, randomness);
             }
         }
         self.stats.pending_spans += run.len() as u64;
@@ -219,14 +220,19 @@ impl TailSampler {
     /// Decides early while there are too many traces or bytes. What is about to leave counts as gone.
     fn make_room(&mut self, out: &mut Vec<Output>) {
         let Settings { pending_bytes, pending_traces, .. } = self.settings;
-        while self.store.traces.len() - self.leaving.len() > pending_traces
-            || self.store.in_use().saturating_sub(self.leaving_bytes) > pending_bytes
-        {
-            if !self.decide_oldest(Trigger::Early, out) {
-                break;
+        // Kept traces share segments with others, so writing them may free less than their bytes: then more go.
+        while self.store.traces.len() > pending_traces || self.store.in_use() > pending_bytes {
+            let crowded = self.store.in_use() > pending_bytes;
+            let enough = if crowded { pending_bytes.saturating_sub(SEGMENT_BYTES) } else { pending_bytes };
+            while self.store.traces.len() - self.leaving.len() > pending_traces
+                || self.store.in_use().saturating_sub(self.leaving_bytes) > enough
+            {
+                if !self.decide_oldest(Trigger::Early, out) {
+                    return self.write_leaving(out);
+                }
             }
+            self.write_leaving(out);
         }
-        self.write_leaving(out);
     }
 
     /// Decides the trace that has waited longest; false if there is none.
@@ -285,17 +291,15 @@ impl TailSampler {
     }
 
     /// Writes late spans of kept traces.
-    fn write_late(&self, request: &[u8], envelopes: &Envelopes, late: &[(&[Span], Kept)], out: &mut Vec<Output>) {
+    fn write_late(&self, request: &[u8], envelopes: &Envelopes, late: &[(&Span, Kept)], out: &mut Vec<Output>) {
         if late.is_empty() {
             return;
         }
         let stamps = self.stamps.of(late.iter().map(|&(_, kept)| kept));
         let mut splicer = Splicer::default();
-        for (run, kept) in late {
-            for span in *run {
-                let piece = stamps[kept].apply(None, body(request, span), !span.trace_state.is_empty());
-                splicer.push(envelopes.resource_number(span.envelope), span.envelope, piece);
-            }
+        for (span, kept) in late {
+            let piece = stamps[kept].apply(None, body(request, span), !span.trace_state.is_empty());
+            splicer.push(envelopes.resource_number(span.envelope), span.envelope, piece);
         }
         let spans = splicer.items();
         out.push(Output { request: splicer.finish_indexed(request, envelopes), spans });
@@ -326,14 +330,14 @@ fn body<'a>(request: &'a [u8], span: &Span) -> &'a [u8] {
 
 /// What a span's `ot` member says about the trace. A threshold that the trace's randomness does not reach is
 /// inconsistent and tells nothing; the one that is written on leaving replaces it.
-fn add_trace_state(digest: &mut Digest, request: &[u8], span: &Span) {
+fn head(request: &[u8], span: &Span) -> (Option<Threshold>, Option<Randomness>) {
     let text = &request[span.trace_state.start as usize..span.trace_state.end as usize];
-    let Ok(state) = TraceState::parse(text) else { return };
+    let Ok(state) = TraceState::parse(text) else { return (None, None) };
     let ot = state.ot();
     let randomness = ot.rv.ok().flatten();
     let actual = randomness.unwrap_or_else(|| Randomness::from_trace_id(span.trace_id.to_bytes()));
     let threshold = ot.th.ok().flatten().filter(|threshold| threshold.keeps(actual));
-    digest.add_head(threshold, randomness);
+    (threshold, randomness)
 }
 
 #[cfg(test)]

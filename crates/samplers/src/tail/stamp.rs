@@ -64,18 +64,15 @@ impl Stamp {
         if !has_trace_state {
             return plain;
         }
-        let Some(threshold) = self.threshold else {
-            return plain;
-        };
         let trace_state = SpanView::new(body).trace_state();
         if trace_state.is_empty() {
             return plain;
         }
         // One that nobody can read, or that has no room, is not ours to destroy: it leaves as it came.
-        let rewritten = TraceState::parse(trace_state).and_then(|state| state.with_threshold(Some(threshold)));
+        let rewritten = TraceState::parse(trace_state).and_then(|state| state.with_threshold(self.threshold));
         match rewritten {
             Ok(value) => {
-                let mut suffix = trace_state_field(&value);
+                let mut suffix = if value.is_empty() { Vec::new() } else { trace_state_field(&value) };
                 suffix.extend_from_slice(&self.attribute);
                 SpanPiece { without_trace_state: true, suffix: Cow::Owned(suffix), ..plain }
             }

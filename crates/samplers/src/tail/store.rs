@@ -9,7 +9,7 @@ mod traces;
 use forebay_otlp::Splicer;
 
 use self::envelopes::EnvelopeTable;
-pub(crate) use self::log::{Flags, LOG_BYTES_MAX};
+pub(crate) use self::log::{Flags, LOG_BYTES_MAX, SEGMENT_BYTES};
 use self::log::{Address, Log};
 pub use self::schedule::Nanos;
 use self::schedule::Schedule;
@@ -75,7 +75,7 @@ impl Store {
 
     /// Bytes that pending spans and envelopes hold.
     pub(crate) fn span_bytes(&self) -> usize {
-        self.log.in_use() + self.envelopes.allocated()
+        self.log.in_use() + self.envelopes.in_use()
     }
 
     /// Bytes allocated.

@@ -15,8 +15,9 @@ pub(super) fn read(settings: &Table<'_>, compiler: &mut Compiler<'_>) -> Option<
         settings.error("min_value", "set `min_value`, `max_value` or both; zero counts as not set");
         return None;
     }
-    let (min, max) = (min.unwrap_or(i64::MIN), max.unwrap_or(i64::MAX));
-    if min > max {
+    if let (Some(min), Some(max)) = (min, max)
+        && min > max
+    {
         settings.error("min_value", format!("no number is at least {min} and at most {max}"));
         return None;
     }

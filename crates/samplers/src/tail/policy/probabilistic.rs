@@ -23,7 +23,7 @@ enum Probabilistic {
 }
 
 pub(super) fn read(settings: &Table<'_>, compiler: &mut Compiler<'_>) -> Option<Box<dyn Policy>> {
-    let percentage = settings.float("sampling_percentage", 0.0..=100.0).unwrap_or(0.0);
+    let percentage = settings.float("sampling_percentage", 0.0..=f64::MAX).unwrap_or(0.0).min(100.0);
     let salt = settings.string("hash_salt").filter(|salt| !salt.is_empty());
     if compiler.compatibility.probabilistic_hash {
         let salt = salt.unwrap_or_else(|| DEFAULT_SALT.to_owned());

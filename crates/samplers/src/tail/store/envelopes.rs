@@ -62,7 +62,12 @@ impl EnvelopeTable {
         (self.resources.key(self.resource(envelope)), &self.scopes.key(envelope)[4..])
     }
 
-    /// Bytes held.
+    /// Bytes that the envelopes hold.
+    pub(crate) fn in_use(&self) -> usize {
+        self.resources.in_use() + self.scopes.in_use()
+    }
+
+    /// Bytes allocated.
     pub(crate) fn allocated(&self) -> usize {
         self.resources.allocated() + self.scopes.allocated()
     }

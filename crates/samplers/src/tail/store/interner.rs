@@ -100,7 +100,12 @@ impl<V: Default> Interner<V> {
         &self.entries[number as usize].value
     }
 
-    /// Bytes held.
+    /// Bytes that the entries hold: a key, its slot and, on average, a bucket and a half of the table.
+    pub(crate) fn in_use(&self) -> usize {
+        self.key_bytes + self.numbers.len() * (size_of::<Entry<V>>() + size_of::<u32>() * 3 / 2)
+    }
+
+    /// Bytes allocated.
     pub(crate) fn allocated(&self) -> usize {
         self.key_bytes + self.entries.capacity() * size_of::<Entry<V>>() + self.numbers.allocation_size()
     }
