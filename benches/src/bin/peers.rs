@@ -13,7 +13,7 @@ use serde::Serialize;
 
 /// Compare Forebay with the OpenTelemetry Collector: same configuration, same load, one core each.
 ///
-/// Ends with status 1 if the two kept different traces or tore some apart.
+/// Ends with status 1 if the two kept different traces or tore some apart, with 2 if something could not be run.
 #[derive(Parser)]
 struct Arguments {
     /// Forebay's executable.
@@ -39,8 +39,19 @@ struct Arguments {
     bench: Bench,
 }
 
-fn main() -> Result<ExitCode, Error> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    match compare(Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Measures and reports; whether everything that came out is what had to.
+fn compare(arguments: Arguments) -> Result<bool, Error> {
     let collectors = collectors(&arguments);
     let scenarios = if arguments.scenario.is_empty() { Scenario::ALL.to_vec() } else { arguments.scenario };
 
@@ -79,7 +90,7 @@ fn main() -> Result<ExitCode, Error> {
             Report { machine, bench: arguments.bench, summary: &groups, measurements: &measurements };
         serde_json::to_writer_pretty(File::create(file)?, &report)?;
     }
-    Ok(if groups.iter().all(Group::sound) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(groups.iter().all(Group::sound))
 }
 
 /// What `--json` writes.

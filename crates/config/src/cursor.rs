@@ -14,8 +14,8 @@ use crate::table::Table;
 
 /// A value whose shape is not known yet; each reading method takes it for one shape.
 ///
-/// Null reads as `None` without being a mistake, except for [`Cursor::table`]: the default applies, as in
-/// the Collector.
+/// Null reads as `None` without being a mistake: the default applies. Only [`Cursor::table`] takes it for an
+/// empty mapping. (The Collector sets numbers and strings that are null to zero, whatever their default.)
 #[derive(Clone, Debug)]
 pub struct Cursor<'a> {
     node: &'a Node,

@@ -24,7 +24,7 @@ use crate::uri::{Environment, Uri, UriError};
 const DEEPEST: usize = 100;
 
 /// Bytes each substitution counts at least, so that many small ones are bounded too.
-const OVERHEAD: usize = 64;
+const OVERHEAD: usize = 1024;
 
 /// Substitutions in one text that diagnostics about it name.
 const MOST_NAMED: usize = 4;

@@ -100,7 +100,7 @@ impl<'u> Uri<'u> {
         match self {
             Self::Env { name, .. } => format!("env:{name}"),
             Self::File(path) => (*path).to_owned(),
-            Self::Yaml(_) => "yaml:".to_owned(),
+            Self::Yaml(_) => "yaml".to_owned(),
         }
     }
 }

@@ -107,7 +107,7 @@ fn all_broken_sources_are_reported_with_their_places() {
     let rendered = failure(&["env:CONFIG", "yaml:[a]"], &["a", "a..b=1", "a=[b"]);
     for part in [
         " --> env:CONFIG:",
-        " --> yaml::1:1\n  |\n1 | [a]\n  | ^",
+        " --> yaml:1:1\n  |\n1 | [a]\n  | ^",
         "error: expected KEY=VALUE\n --> --set:1:1\n  |\n1 | a\n  | ^",
         "error: a key is empty\n --> --set:1:1\n  |\n1 | a..b=1\n  | ^^^^^^",
         "not YAML: ",

@@ -9,7 +9,7 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderValue};
 
 use crate::compression::Compression;
-use crate::headers;
+use crate::{endpoint, headers};
 use crate::settings::SendingConfig;
 
 /// `exporters::otlp`, with the Collector's keys and defaults.
@@ -180,17 +180,11 @@ impl Endpoint {
         if rest.contains(['/', '?', '#']) {
             return Err("has a path, which gRPC has no use for");
         }
-        if rest.contains('@') {
-            return Err("has credentials, which belong into `headers`");
-        }
         let authority = Authority::try_from(rest).map_err(|_| "is not a host and a port")?;
-        match authority.port() {
-            None => Err("has no port"),
-            Some(port) if port.as_str().parse::<u16>().is_ok_and(|port| port != 0) => {
-                Ok(Self { place: Place::Tcp(authority), secure })
-            }
-            Some(_) => Err("has a port that is not a number from 1 to 65535"),
+        if !endpoint::has_port(&authority)? {
+            return Err("has no port");
         }
+        Ok(Self { place: Place::Tcp(authority), secure })
     }
 
     /// The socket, if it is one.

@@ -6,7 +6,7 @@ use super::{Compiler, Existential, Policy};
 use crate::tail::predicate::{AttributeTest, Predicate};
 
 pub(super) fn read(settings: &Table<'_>, compiler: &mut Compiler<'_>) -> Option<Box<dyn Policy>> {
-    let key = settings.require("key", settings.string("key"))?;
+    let key = settings.require("key", settings.string("key"));
     // As upstream, zero stands for "not set".
     let bound = |key| settings.integer::<i64>(key, ..).filter(|&bound| bound != 0);
     let (min, max) = (bound("min_value"), bound("max_value"));
@@ -21,6 +21,6 @@ pub(super) fn read(settings: &Table<'_>, compiler: &mut Compiler<'_>) -> Option<
         settings.error("min_value", format!("no number is at least {min} and at most {max}"));
         return None;
     }
-    let bit = compiler.predicate(settings, "key", Predicate::Attribute { key, test: AttributeTest::Within { min, max } })?;
+    let bit = compiler.predicate(settings, "key", Predicate::Attribute { key: key?, test: AttributeTest::Within { min, max } })?;
     Some(Box::new(Existential { bit, invert }))
 }

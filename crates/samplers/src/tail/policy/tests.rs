@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::tail::Settings;
+use crate::testing::model::trace_of;
 use crate::testing::{
     MILLISECOND, SECOND, Span, Status, Tail, Value, attribute, encode, findings, request, settings, span,
     span_with_state, text, trace, under,
@@ -261,17 +262,15 @@ fn the_collectors_hash_chooses_if_asked_to_and_leaves_no_threshold() {
         hash
     }
     let compatibility = Compatibility { probabilistic_hash: true, ..STRICT };
-    for (settings, salt) in [("", "default-hash-seed"), (", hash_salt: ''", "default-hash-seed"), (", hash_salt: s", "s")] {
-        let policy = format!("type: probabilistic, probabilistic: {{sampling_percentage: 30{settings}}}");
-        let mut count = 0;
-        for number in 1..1_000 {
-            let id = trace(number, number);
-            let kept = sampled(compatibility, &policy, Vec::new(), vec![span(id, 1)]);
-            let expected = hash(salt, id) as f64 <= 0.3 * u64::MAX as f64;
-            assert_eq!(kept, if expected { vec![span(id, 1)] } else { Vec::new() });
-            count += kept.len();
-        }
-        assert!((250..350).contains(&count), "{count}");
+    for (salted, salt) in [("", "default-hash-seed"), (", hash_salt: ''", "default-hash-seed"), (", hash_salt: s", "s")] {
+        let yaml = one(&format!("type: probabilistic, probabilistic: {{sampling_percentage: 30{salted}}}"));
+        let mut tail = Tail::with(settings(&yaml, compatibility));
+        let spans: Vec<_> = (1..1_000).map(|number| span(trace(number, number), number)).collect();
+        tail.accept(0, &request(spans.clone()));
+        let chosen = |span: &Span| hash(salt, trace_of(span)) as f64 <= 0.3 * u64::MAX as f64;
+        let expected: Vec<_> = spans.into_iter().filter(chosen).collect();
+        assert!((250..350).contains(&expected.len()), "{}", expected.len());
+        assert_eq!(tail.decide_all(), expected);
     }
 }
 
