@@ -1,7 +1,7 @@
 //! OTLP/JSON, differential against `prost`.
 //!
-//! The first byte chooses the signal; the rest is read as JSON and as protobuf. What either reader takes has to
-//! mean the same after a round trip through the other encoding.
+//! The first byte chooses the signal; the rest is read as JSON and as protobuf. What either reader
+//! takes has to mean the same after a round trip through the other encoding.
 
 #![no_main]
 
@@ -45,10 +45,5 @@ fn assert_survives<M: Message + Default + Debug>(signal: Signal, bytes: &[u8], r
     let bytes = json::decode(signal, &out).expect("what is written is JSON");
     let read = M::decode(&*bytes).expect("what is made of JSON is protobuf");
     // As text, in which NaN equals NaN.
-    assert_eq!(
-        format!("{read:?}"),
-        format!("{request:?}"),
-        "by way of {}",
-        String::from_utf8_lossy(&out)
-    );
+    assert_eq!(format!("{read:?}"), format!("{request:?}"), "by way of {}", String::from_utf8_lossy(&out));
 }

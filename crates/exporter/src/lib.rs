@@ -32,6 +32,8 @@ mod queue;
 mod retry;
 mod sender;
 mod settings;
+#[cfg(test)]
+mod testing;
 mod throttle;
 mod transport;
 

@@ -51,17 +51,15 @@ impl RetryConfig {
                 None => default.max_elapsed_time,
             },
         };
-        if let Some(limit) = config.max_elapsed_time {
-            for (key, interval) in [
-                ("initial_interval", config.initial_interval),
-                ("max_interval", config.max_interval),
-            ] {
-                if interval > limit {
-                    table.error(
-                        "max_elapsed_time",
-                        format!("`max_elapsed_time` is less than `{key}` ({interval:?})"),
-                    );
-                }
+        for (key, interval) in
+            [("initial_interval", config.initial_interval), ("max_interval", config.max_interval)]
+        {
+            if interval.is_zero() {
+                table.error(key, format!("`{key}` must be more than 0"));
+            }
+            if config.max_elapsed_time.is_some_and(|limit| interval > limit) {
+                let message = format!("`max_elapsed_time` is less than `{key}` ({interval:?})");
+                table.error("max_elapsed_time", message);
             }
         }
         enabled.then_some(config)
@@ -131,8 +129,16 @@ mod tests {
     }
 
     #[test]
-    fn an_elapsed_time_below_an_interval_is_an_error() {
-        let (_, diagnostics) = read_str("max_elapsed_time: 10s", RetryConfig::read);
-        assert!(diagnostics.render(false).contains("less than `max_interval`"));
+    fn times_that_cannot_work_are_errors() {
+        for (yaml, problem) in [
+            ("max_elapsed_time: 10s", "less than `max_interval`"),
+            ("initial_interval: 0s", "must be more than 0"),
+            ("multiplier: 0.5", "multiplier"),
+            ("randomization_factor: 2", "randomization_factor"),
+        ] {
+            let (_, diagnostics) = read_str(yaml, RetryConfig::read);
+            assert!(diagnostics.has_errors(), "{yaml}");
+            assert!(diagnostics.render(false).contains(problem), "{}", diagnostics.render(false));
+        }
     }
 }

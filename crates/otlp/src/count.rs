@@ -11,7 +11,8 @@ const METRIC_DATA: [u32; 5] = [5, 7, 9, 10, 11];
 /// The spans, data points or log records in an export request.
 ///
 /// # Errors
-/// When one of the levels that have to be walked is not protobuf. What lies below an item is not looked at.
+/// When one of the levels that have to be walked is not protobuf. What lies below an item is not
+/// looked at.
 pub fn count_items(signal: Signal, request: &[u8]) -> Result<usize, WireError> {
     count(request, &LEVELS, &|item| item_weight(signal, item))
 }
@@ -45,25 +46,17 @@ fn count(
     Ok(sum)
 }
 
-/// The data points of a metric. Of a oneof the last member stands, merged with what it directly repeats.
+/// The data points of a metric. Of a oneof the last member stands, merged with what it directly
+/// repeats.
 fn data_points(metric: &[u8]) -> Result<usize, WireError> {
     let (mut member, mut sum) = (0, 0);
     for field in Fields::new(metric) {
-        let Field {
-            number,
-            value: Value::Bytes(data),
-            ..
-        } = field?
-        else {
+        let Field { number, value: Value::Bytes(data), .. } = field? else {
             continue;
         };
         if METRIC_DATA.contains(&number) {
             let points = count(data, &[1], &|_| Ok(1))?;
-            sum = if number == member {
-                sum + points
-            } else {
-                points
-            };
+            sum = if number == member { sum + points } else { points };
             member = number;
         }
     }
@@ -89,10 +82,7 @@ mod tests {
         let one = wrapped(b"not looked at", &[2, 2, 1]);
         let two = wrapped(&wrapped(b"", &[2]).repeat(2), &[2, 1]);
         for signal in [Signal::Traces, Signal::Logs] {
-            assert_eq!(
-                count_items(signal, &[one.clone(), two.clone()].concat()),
-                Ok(3)
-            );
+            assert_eq!(count_items(signal, &[one.clone(), two.clone()].concat()), Ok(3));
             assert_eq!(count_items(signal, b""), Ok(0));
         }
     }
@@ -110,10 +100,7 @@ mod tests {
 
     #[test]
     fn broken_levels_are_errors() {
-        assert_eq!(
-            count_items(Signal::Traces, &wrapped(b"\x12\x05", &[2, 1])),
-            Err(WireError::Truncated)
-        );
+        assert_eq!(count_items(Signal::Traces, &wrapped(b"\x12\x05", &[2, 1])), Err(WireError::Truncated));
         assert_eq!(
             count_items(Signal::Metrics, &wrapped(b"\x2a\x05", &[2, 2, 1])),
             Err(WireError::Truncated)

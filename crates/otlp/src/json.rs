@@ -1,20 +1,25 @@
 //! OTLP/JSON to OTLP/protobuf and back, for all three signals.
 //!
-//! Both directions follow tables of the messages and stream: `serde_json` tokenises, nothing is built in between. The mapping is protobuf's (<https://protobuf.dev/programming-guides/json/>) as OTLP changes it
-//! (<https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>): ids are hex, enums are numbers.
+//! Both directions follow tables of the messages and stream: `serde_json` tokenises, nothing is
+//! built in between. The mapping is protobuf's (<https://protobuf.dev/programming-guides/json/>) as
+//! OTLP changes it (<https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>): ids are
+//! hex, enums are numbers.
 //!
-//! What SDKs send is wider than what the specifications allow, and one odd value should not cost a batch. So
-//! [`decode()`] also takes
-//! * `null` for any field, which leaves it unset: `"doubleValue": null` is how several SDKs write NaN;
+//! What SDKs send is wider than what the specifications allow, and one odd value should not cost a
+//! batch. So [`decode()`] also takes
+//! * `null` for any field, which leaves it unset: `"doubleValue": null` is how several SDKs write
+//!   NaN;
 //! * integers as numbers, as strings, and with an exponent as long as they are whole;
-//! * an `intValue` that is a number but no int64 (Node.js writes every whole double as one), as a `doubleValue`;
+//! * an `intValue` that is a number but no int64 (Node.js writes every whole double as one), as a
+//!   `doubleValue`;
 //! * enums by name, ids in any case, base64 in both alphabets and without padding;
 //! * ids of any length: it is admission that refuses the span, and that span alone;
 //! * a lone surrogate, which JavaScript makes by cutting strings, as U+FFFD;
-//! * names it does not know, at any depth. The names of the `.proto` files (`trace_id`) are among those.
+//! * names it does not know, at any depth. The names of the `.proto` files (`trace_id`) are among
+//!   those.
 //!
-//! A name that occurs twice merges as a field would in protobuf: of scalars the last one stands, messages merge,
-//! lists are joined.
+//! A name that occurs twice merges as a field would in protobuf: of scalars the last one stands,
+//! messages merge, lists are joined.
 
 use thiserror::Error;
 
@@ -25,6 +30,7 @@ mod decode;
 mod encode;
 mod scalar;
 mod schema;
+mod text;
 
 /// How deep messages may lie below the request: what protobuf implementations accept, too.
 ///
@@ -33,7 +39,7 @@ pub const MAX_DEPTH: usize = 100;
 
 /// Where and why a document is not OTLP/JSON.
 ///
-/// Displayed as `resourceSpans[0].scopeSpans[0].spans[3].kind: unknown variant …, at line 1 column 200`.
+/// Displayed as `resourceSpans[0].schemaUrl: invalid type: …, at line 1 column 200`.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{path}{}{message}, at line {line} column {column}", if path.is_empty() { "" } else { ": " })]
 pub struct JsonError {
@@ -50,16 +56,16 @@ pub struct JsonError {
 /// The protobuf form of an export request in OTLP/JSON.
 ///
 /// # Errors
-/// When the bytes are not one JSON document, or a known field holds what it cannot, or messages are nested deeper
-/// than [`MAX_DEPTH`].
+/// When the bytes are not one JSON document, or a known field holds what it cannot, or messages are
+/// nested deeper than [`MAX_DEPTH`].
 pub fn decode(signal: Signal, json: &[u8]) -> Result<Vec<u8>, JsonError> {
     decode::document(schema::request(signal), json)
 }
 
 /// Appends the OTLP/JSON form of an export request in protobuf: one object, on one line.
 ///
-/// Fields that are unknown or have the wrong wire type are dropped, as are messages deeper than [`MAX_DEPTH`].
-/// Strings that are not UTF-8 have the wrong bytes replaced by U+FFFD.
+/// Fields that are unknown or have the wrong wire type are dropped, as are messages deeper than
+/// [`MAX_DEPTH`]. Strings that are not UTF-8 have the wrong bytes replaced by U+FFFD.
 ///
 /// # Errors
 /// When a message within the request is not protobuf; nothing is appended then.
@@ -73,11 +79,7 @@ pub(crate) fn decode_response(signal: Signal, json: &[u8]) -> Result<Vec<u8>, Js
 }
 
 /// Like [`encode()`] for an export response.
-pub(crate) fn encode_response(
-    signal: Signal,
-    response: &[u8],
-    out: &mut Vec<u8>,
-) -> Result<(), WireError> {
+pub(crate) fn encode_response(signal: Signal, response: &[u8], out: &mut Vec<u8>) -> Result<(), WireError> {
     encode::document(schema::response(signal), response, out)
 }
 

@@ -12,7 +12,8 @@ use crate::{Signal, json};
 
 /// What an export response says beyond that the request was taken.
 ///
-/// Nothing rejected and no message is full success; with only a message the server warns or advises.
+/// Nothing rejected and no message is full success; with only a message the server warns or
+/// advises.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PartialSuccess {
     /// Spans, data points or log records that were not taken and must not be sent again.
@@ -32,7 +33,8 @@ pub struct Status {
     pub retry_delay: Option<Duration>,
 }
 
-// google/rpc/error_details.proto, and the prefix that the libraries of protobuf put before a name in an `Any`.
+// google/rpc/error_details.proto, and the prefix that the libraries of protobuf put before a name
+// in an `Any`.
 const RETRY_INFO: &str = "type.googleapis.com/google.rpc.RetryInfo";
 
 impl PartialSuccess {
@@ -41,11 +43,7 @@ impl PartialSuccess {
     pub fn encode(&self) -> Vec<u8> {
         let mut partial_success = Vec::new();
         if self.rejected > 0 {
-            put_varint_field(
-                &mut partial_success,
-                1,
-                self.rejected.min(i64::MAX.cast_unsigned()),
-            );
+            put_varint_field(&mut partial_success, 1, self.rejected.min(i64::MAX.cast_unsigned()));
         }
         if !self.message.is_empty() {
             put_bytes(&mut partial_success, 2, self.message.as_bytes());
@@ -66,18 +64,10 @@ impl PartialSuccess {
         for part in messages(response, 1) {
             for field in Fields::new(part?) {
                 match field? {
-                    Field {
-                        number: 1,
-                        value: Value::Varint(count),
-                        ..
-                    } => {
+                    Field { number: 1, value: Value::Varint(count), .. } => {
                         read.rejected = count.cast_signed().max(0).cast_unsigned();
                     }
-                    Field {
-                        number: 2,
-                        value: Value::Bytes(text),
-                        ..
-                    } => read.message = text_of(text),
+                    Field { number: 2, value: Value::Bytes(text), .. } => read.message = text_of(text),
                     _ => {}
                 }
             }
@@ -94,7 +84,8 @@ impl PartialSuccess {
         out
     }
 
-    /// Reads an `Export…ServiceResponse` in JSON; `None` is full success without any remark, and what is no response.
+    /// Reads an `Export…ServiceResponse` in JSON; `None` is full success without any remark, and
+    /// what is no response.
     #[must_use]
     pub fn decode_json(signal: Signal, response: &[u8]) -> Option<Self> {
         let response = json::decode_response(signal, response).ok()?;
@@ -115,12 +106,12 @@ impl Status {
         }
         if let Some(delay) = self.retry_delay {
             let mut duration = Vec::new();
-            put_varint_field(
-                &mut duration,
-                1,
-                delay.as_secs().min(i64::MAX.cast_unsigned()),
-            );
-            put_varint_field(&mut duration, 2, delay.subsec_nanos().into());
+            let seconds = delay.as_secs().min(i64::MAX.cast_unsigned());
+            for (number, value) in [(1, seconds), (2, delay.subsec_nanos().into())] {
+                if value > 0 {
+                    put_varint_field(&mut duration, number, value);
+                }
+            }
             let mut retry_info = Vec::new();
             put_bytes(&mut retry_info, 1, &duration);
             let mut any = Vec::new();
@@ -131,7 +122,8 @@ impl Status {
         status
     }
 
-    /// Reads the message in protobuf. Details other than `RetryInfo` are passed over, and a delay below zero is none.
+    /// Reads the message in protobuf. Details other than `RetryInfo` are passed over, and a delay
+    /// below zero is none.
     ///
     /// # Errors
     /// When the message, or a detail in it, is not protobuf.
@@ -143,21 +135,9 @@ impl Status {
                     clippy::cast_possible_truncation,
                     reason = "protobuf reads 32 bits off a longer varint"
                 )]
-                Field {
-                    number: 1,
-                    value: Value::Varint(code),
-                    ..
-                } => read.code = code as i32,
-                Field {
-                    number: 2,
-                    value: Value::Bytes(text),
-                    ..
-                } => read.message = text_of(text),
-                Field {
-                    number: 3,
-                    value: Value::Bytes(any),
-                    ..
-                } => {
+                Field { number: 1, value: Value::Varint(code), .. } => read.code = code as i32,
+                Field { number: 2, value: Value::Bytes(text), .. } => read.message = text_of(text),
+                Field { number: 3, value: Value::Bytes(any), .. } => {
                     if let Some(delay) = retry_delay(any)? {
                         read.retry_delay = Some(delay);
                     }
@@ -190,49 +170,31 @@ impl Status {
                 0 => format!("{}s", delay.as_secs()),
                 nanos => format!("{}.{nanos:09}s", delay.as_secs()),
             };
-            [Detail {
-                type_url: RETRY_INFO,
-                retry_delay,
-            }]
+            [Detail { type_url: RETRY_INFO, retry_delay }]
         });
         #[expect(clippy::expect_used, reason = "names, strings and numbers only")]
-        serde_json::to_vec(&Json {
-            code: self.code,
-            message: &self.message,
-            details,
-        })
-        .expect("a status is JSON")
+        serde_json::to_vec(&Json { code: self.code, message: &self.message, details })
+            .expect("a status is JSON")
     }
 }
 
-/// The delay in an `Any`, if that is a `RetryInfo`. Without a delay of its own that one asks for none.
+/// The delay in an `Any`, if that is a `RetryInfo`. Without a delay of its own that one asks for
+/// none.
 fn retry_delay(any: &[u8]) -> Result<Option<Duration>, WireError> {
     let (mut is_retry_info, mut seconds, mut nanos) = (false, 0, 0);
     for field in Fields::new(any) {
         match field? {
-            Field {
-                number: 1,
-                value: Value::Bytes(url),
-                ..
-            } => is_retry_info = url == RETRY_INFO.as_bytes(),
-            Field {
-                number: 2,
-                value: Value::Bytes(retry_info),
-                ..
-            } if is_retry_info => {
+            Field { number: 1, value: Value::Bytes(url), .. } => is_retry_info = url == RETRY_INFO.as_bytes(),
+            Field { number: 2, value: Value::Bytes(retry_info), .. } if is_retry_info => {
                 for duration in messages(retry_info, 1) {
                     for field in Fields::new(duration?) {
                         match field? {
-                            Field {
-                                number: 1,
-                                value: Value::Varint(value),
-                                ..
-                            } => seconds = value.cast_signed(),
-                            Field {
-                                number: 2,
-                                value: Value::Varint(value),
-                                ..
-                            } => nanos = value.cast_signed(),
+                            Field { number: 1, value: Value::Varint(value), .. } => {
+                                seconds = value.cast_signed()
+                            }
+                            Field { number: 2, value: Value::Varint(value), .. } => {
+                                nanos = value.cast_signed()
+                            }
                             _ => {}
                         }
                     }
@@ -241,24 +203,15 @@ fn retry_delay(any: &[u8]) -> Result<Option<Duration>, WireError> {
             _ => {}
         }
     }
-    let valid = u64::try_from(seconds).ok().zip(
-        u32::try_from(nanos)
-            .ok()
-            .filter(|nanos| *nanos < 1_000_000_000),
-    );
-    Ok(valid
-        .filter(|_| is_retry_info)
-        .map(|(seconds, nanos)| Duration::new(seconds, nanos)))
+    let valid =
+        u64::try_from(seconds).ok().zip(u32::try_from(nanos).ok().filter(|nanos| *nanos < 1_000_000_000));
+    Ok(valid.filter(|_| is_retry_info).map(|(seconds, nanos)| Duration::new(seconds, nanos)))
 }
 
 /// The sub-messages under one field number.
 fn messages(message: &[u8], number: u32) -> impl Iterator<Item = Result<&[u8], WireError>> {
     Fields::new(message).filter_map(move |field| match field {
-        Ok(Field {
-            number: found,
-            value: Value::Bytes(bytes),
-            ..
-        }) if found == number => Some(Ok(bytes)),
+        Ok(Field { number: found, value: Value::Bytes(bytes), .. }) if found == number => Some(Ok(bytes)),
         Ok(_) => None,
         Err(error) => Some(Err(error)),
     })

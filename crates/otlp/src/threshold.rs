@@ -1,8 +1,9 @@
 //! The one random number and the one threshold of consistent probability sampling.
 //!
-//! Every trace has a [`Randomness`] R of 56 bits and every probabilistic stage a rejection [`Threshold`] T; a stage
-//! keeps what has R >= T. Since all stages look at the same R, the strictest of them decides, and the largest T
-//! tells how many spans each kept one stands for. The terms and encodings are those of
+//! Every trace has a [`Randomness`] R of 56 bits and every probabilistic stage a rejection
+//! [`Threshold`] T; a stage keeps what has R >= T. Since all stages look at the same R, the
+//! strictest of them decides, and the largest T tells how many spans each kept one stands for. The
+//! terms and encodings are those of
 //! <https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/>.
 
 use std::fmt;
@@ -10,9 +11,11 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// A rejection threshold: of 2^56 equally likely traces, the `T` with the lowest randomness are rejected.
+/// A rejection threshold: of 2^56 equally likely traces, the `T` with the lowest randomness are
+/// rejected.
 ///
-/// Greater thresholds keep less. Displayed as the value of `th`: 1 to 14 hex digits, trailing zeros dropped.
+/// Greater thresholds keep less. Displayed as the value of `th`: 1 to 14 hex digits, trailing zeros
+/// dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Threshold(u64);
 
@@ -55,11 +58,7 @@ impl Threshold {
     /// The threshold that rejects `rejected` of 2^56; nothing can reject all of them.
     #[must_use]
     pub const fn new(rejected: u64) -> Option<Self> {
-        if rejected < RANGE {
-            Some(Self(rejected))
-        } else {
-            None
-        }
+        if rejected < RANGE { Some(Self(rejected)) } else { None }
     }
 
     /// How many of 2^56 are rejected.
@@ -70,8 +69,9 @@ impl Threshold {
 
     /// The threshold of `probability`, rounded to `precision` (1 to 14) significant hex digits.
     ///
-    /// Leading digits that are all `0` or all `f` are not counted, so that probabilities near 1 and near 0 keep
-    /// their relative precision; a half rounds up. This is how the Collector writes thresholds.
+    /// Leading digits that are all `0` or all `f` are not counted, so that probabilities near 1 and
+    /// near 0 keep their relative precision; a half rounds up. This is how the Collector writes
+    /// thresholds.
     ///
     /// # Errors
     /// For a probability outside of 2^-56 to 1, and a precision outside of 1 to 14.
@@ -82,11 +82,7 @@ impl Threshold {
         if !(1.0 / RANGE as f64..=1.0).contains(&probability) {
             return Err(ProbabilityError::Range(probability));
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "between 1 and 2^56"
-        )]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 2^56")]
         let kept = (probability * RANGE as f64).round() as u64;
         let rejected = RANGE - kept;
         let leading_zeros = |bits: u64| (bits << (u64::BITS - 4 * DIGITS)).leading_zeros() / 4;
@@ -119,11 +115,7 @@ impl Randomness {
     /// The randomness `value`, which must be less than 2^56.
     #[must_use]
     pub const fn new(value: u64) -> Option<Self> {
-        if value < RANGE {
-            Some(Self(value))
-        } else {
-            None
-        }
+        if value < RANGE { Some(Self(value)) } else { None }
     }
 
     /// What a trace without `rv` has: the low 56 bits of its id.
@@ -144,12 +136,7 @@ impl fmt::Display for Threshold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Zero has 64 trailing zeros but one digit.
         let dropped = (self.0.trailing_zeros() / 4).min(DIGITS - 1);
-        write!(
-            f,
-            "{:0width$x}",
-            self.0 >> (4 * dropped),
-            width = (DIGITS - dropped) as usize
-        )
+        write!(f, "{:0width$x}", self.0 >> (4 * dropped), width = (DIGITS - dropped) as usize)
     }
 }
 

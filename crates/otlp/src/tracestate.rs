@@ -1,11 +1,12 @@
 //! The W3C `tracestate` and OpenTelemetry's member `ot` in it.
 //!
-//! A trace state is a list of members of many vendors, `rojo=00f067aa0ba902b7,ot=th:c;rv:9b8233f7e3a151`; ours is
-//! `ot`, itself a list, of which consistent probability sampling owns two keys: the threshold `th` and the
-//! randomness `rv`. [`TraceState`] checks the outer list against
-//! <https://www.w3.org/TR/trace-context-2/#tracestate-header> once, and then reads and rewrites it in place.
-//! What is not being set leaves byte for byte as it came: other vendors' members, other keys of `ot`, even keys of
-//! `ot` that nobody can read.
+//! A trace state is a list of members of many vendors,
+//! `rojo=00f067aa0ba902b7,ot=th:c;rv:9b8233f7e3a151`; ours is `ot`, itself a list, of which
+//! consistent probability sampling owns two keys: the threshold `th` and the randomness `rv`.
+//! [`TraceState`] checks the outer list against
+//! <https://www.w3.org/TR/trace-context-2/#tracestate-header> once, and then reads and rewrites it
+//! in place. What is not being set leaves byte for byte as it came: other vendors' members, other
+//! keys of `ot`, even keys of `ot` that nobody can read.
 
 use std::str::FromStr;
 
@@ -21,7 +22,8 @@ pub struct TraceState<'a> {
     ot: &'a str,
 }
 
-/// What sampling knows from the member `ot`. Each key is an error of its own when it is there and cannot be read.
+/// What sampling knows from the member `ot`. Each key is an error of its own when it is there and
+/// cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ot {
     /// The rejection threshold that the span has passed.
@@ -40,9 +42,7 @@ pub enum TraceStateError {
     #[error("tracestate member is not `key=value`")]
     Member,
     /// A key that W3C does not allow.
-    #[error(
-        "tracestate key is not 1 to 256 of a-z, 0-9, _, -, *, / and @, a letter or digit first"
-    )]
+    #[error("tracestate key is not 1 to 256 of a-z, 0-9, _, -, *, / and @, a letter or digit first")]
     Key,
     /// A value that W3C does not allow.
     #[error("tracestate value is not 1 to 256 printable characters other than `,` and `=`")]
@@ -73,16 +73,15 @@ const MAX_MEMBERS: usize = 32;
 const MAX_LENGTH: usize = 256;
 
 impl<'a> TraceState<'a> {
-    /// Checks the list of members. White space around members and empty ones are fine, as is an empty list.
+    /// Checks the list of members. White space around members and empty ones are fine, as is an
+    /// empty list.
     ///
     /// # Errors
-    /// When a member is not `key=value` as W3C defines them, there are more than 32, or `ot` occurs twice. What `ot`
-    /// holds is not looked at: see [`TraceState::ot`].
+    /// When a member is not `key=value` as W3C defines them, there are more than 32, or `ot` occurs
+    /// twice. What `ot` holds is not looked at: see [`TraceState::ot`].
     pub fn parse(text: &'a [u8]) -> Result<Self, TraceStateError> {
-        let text = str::from_utf8(text)
-            .ok()
-            .filter(|text| text.is_ascii())
-            .ok_or(TraceStateError::NotAscii)?;
+        let text =
+            str::from_utf8(text).ok().filter(|text| text.is_ascii()).ok_or(TraceStateError::NotAscii)?;
         let mut ot = None;
         for (index, member) in members(text).enumerate() {
             if index == MAX_MEMBERS {
@@ -99,10 +98,7 @@ impl<'a> TraceState<'a> {
                 return Err(TraceStateError::Repeated(OT));
             }
         }
-        Ok(Self {
-            text,
-            ot: ot.unwrap_or_default(),
-        })
+        Ok(Self { text, ot: ot.unwrap_or_default() })
     }
 
     /// The members in order, as key and value.
@@ -113,17 +109,13 @@ impl<'a> TraceState<'a> {
     /// The value of the first member of that key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&'a str> {
-        self.members()
-            .find_map(|(name, value)| (name == key).then_some(value))
+        self.members().find_map(|(name, value)| (name == key).then_some(value))
     }
 
     /// The threshold and the randomness in the member `ot`.
     #[must_use]
     pub fn ot(&self) -> Ot {
-        Ot {
-            th: self.sampling_key(TH),
-            rv: self.sampling_key(RV),
-        }
+        Ot { th: self.sampling_key(TH), rv: self.sampling_key(RV) }
     }
 
     fn sampling_key<T>(&self, name: &'static str) -> Result<Option<T>, TraceStateError>
@@ -141,9 +133,9 @@ impl<'a> TraceState<'a> {
 
     /// The trace state with `th` set, or cleared by `None`, and `rv` as it is.
     ///
-    /// What is set comes first in `ot`, and the keys that are left alone follow in their order. An `ot` that has
-    /// changed moves to the front of the list, as W3C asks; if it is new and there are 32 others, the last of those
-    /// goes, as W3C asks too. An `ot` without any key is left out.
+    /// What is set comes first in `ot`, and the keys that are left alone follow in their order. An
+    /// `ot` that has changed moves to the front of the list, as W3C asks; if it is new and there
+    /// are 32 others, the last of those goes, as W3C asks too. An `ot` without any key is left out.
     ///
     /// # Errors
     /// When `ot` would grow beyond 256 characters.
@@ -151,7 +143,8 @@ impl<'a> TraceState<'a> {
         self.rewritten(Some(threshold), None)
     }
 
-    /// The trace state with `rv` set and `th` as it is; otherwise like [`TraceState::with_threshold`].
+    /// The trace state with `rv` set and `th` as it is; otherwise like
+    /// [`TraceState::with_threshold`].
     ///
     /// # Errors
     /// When `ot` would grow beyond 256 characters.
@@ -179,21 +172,12 @@ impl<'a> TraceState<'a> {
         rv: Option<Randomness>,
     ) -> Result<String, TraceStateError> {
         let is_set = |key: &&str| {
-            th.is_some() && value_of(key, TH).is_some()
-                || rv.is_some() && value_of(key, RV).is_some()
+            th.is_some() && value_of(key, TH).is_some() || rv.is_some() && value_of(key, RV).is_some()
         };
-        let set = [
-            th.flatten().map(|value| format!("{TH}:{value}")),
-            rv.map(|value| format!("{RV}:{value}")),
-        ];
+        let set =
+            [th.flatten().map(|value| format!("{TH}:{value}")), rv.map(|value| format!("{RV}:{value}"))];
         let left = keys(self.ot).filter(|key| !is_set(key));
-        let ot = set
-            .iter()
-            .flatten()
-            .map(String::as_str)
-            .chain(left)
-            .collect::<Vec<_>>()
-            .join(";");
+        let ot = set.iter().flatten().map(String::as_str).chain(left).collect::<Vec<_>>().join(";");
         if ot == self.ot {
             return Ok(self.text.to_owned());
         }
@@ -202,13 +186,7 @@ impl<'a> TraceState<'a> {
         }
         let changed = (!ot.is_empty()).then(|| format!("{OT}={ot}"));
         let others = members(self.text).filter(|member| !member.starts_with("ot="));
-        Ok(changed
-            .as_deref()
-            .into_iter()
-            .chain(others)
-            .take(MAX_MEMBERS)
-            .collect::<Vec<_>>()
-            .join(","))
+        Ok(changed.as_deref().into_iter().chain(others).take(MAX_MEMBERS).collect::<Vec<_>>().join(","))
     }
 }
 
@@ -222,11 +200,10 @@ fn keys(ot: &str) -> impl Iterator<Item = &str> {
     parts(ot, ';')
 }
 
-/// What lies between separators, without the white space around it and where there is more than that.
+/// What lies between separators, without the white space around it and where there is more than
+/// that.
 fn parts(list: &str, separator: char) -> impl Iterator<Item = &str> {
-    list.split(separator)
-        .map(|part| part.trim_matches([' ', '\t']))
-        .filter(|part| !part.is_empty())
+    list.split(separator).map(|part| part.trim_matches([' ', '\t'])).filter(|part| !part.is_empty())
 }
 
 /// The value in a `name:value` of `ot`.
@@ -237,17 +214,15 @@ fn value_of<'a>(key: &'a str, name: &str) -> Option<&'a str> {
 fn is_key(key: &str) -> bool {
     key.len() <= MAX_LENGTH
         && key.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
-        && key.bytes().all(
-            |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'*' | b'/' | b'@'),
-        )
+        && key
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'*' | b'/' | b'@'))
 }
 
 /// That a value does not end in a space follows from how members are split.
 fn is_value(value: &str) -> bool {
     (1..=MAX_LENGTH).contains(&value.len())
-        && value
-            .bytes()
-            .all(|byte| matches!(byte, b' '..=b'~') && byte != b'=')
+        && value.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'=')
 }
 
 #[cfg(test)]

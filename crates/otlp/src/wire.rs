@@ -74,10 +74,7 @@ impl<'a> Fields<'a> {
     /// The fields of `message`.
     #[must_use]
     pub fn new(message: &'a [u8]) -> Self {
-        Self {
-            message,
-            position: 0,
-        }
+        Self { message, position: 0 }
     }
 
     #[inline]
@@ -124,9 +121,7 @@ impl<'a> Fields<'a> {
 
     #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
-        let taken = self.message[self.position..]
-            .first_chunk()
-            .ok_or(WireError::Truncated)?;
+        let taken = self.message[self.position..].first_chunk().ok_or(WireError::Truncated)?;
         self.position += N;
         Ok(*taken)
     }
@@ -138,10 +133,7 @@ impl<'a> Fields<'a> {
         if number == 0 || number > FIELD_NUMBER_MAX {
             return Err(WireError::FieldNumber);
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "checked against FIELD_NUMBER_MAX; three bits"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "checked against FIELD_NUMBER_MAX; three bits")]
         Ok((number as u32, (tag & 7) as u8))
     }
 
@@ -192,12 +184,7 @@ impl<'a> Iterator for Fields<'a> {
         }
         let field = self.tag().and_then(|(number, wire_type)| {
             let value = self.value(number, wire_type)?;
-            Ok(Field {
-                number,
-                value,
-                start,
-                end: self.position,
-            })
+            Ok(Field { number, value, start, end: self.position })
         });
         if field.is_err() {
             self.position = self.message.len();
@@ -226,10 +213,7 @@ pub const fn varint_len(value: u64) -> usize {
 #[inline]
 pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "the low seven bits are what is wanted"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "the low seven bits are what is wanted")]
         out.push(value as u8 | 0x80);
         value >>= 7;
     }

@@ -16,7 +16,7 @@ use crate::inflate::{Coding, InflateError, Inflater};
 use crate::reject::{Kind, Reject};
 
 /// The smallest buffer.
-const SMALLEST: usize = 16 << 10;
+const SMALLEST: usize = 1 << 10;
 /// How far beyond what has arrived a declared length is believed. Senders cut messages into frames of
 /// 16 KiB; a buffer for the whole message as soon as the first is there need not be copied later.
 const TRUST: usize = 16;

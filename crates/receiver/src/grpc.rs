@@ -50,7 +50,10 @@ impl Services {
             Ok(lane) => lane,
             Err(reject) => return failure(&reject),
         };
-        let outcome = self.export(lane, &head.headers, body).await;
+        let coding = coding(&head.headers);
+        // Thousands of calls may be waiting for their messages; their heads need not.
+        drop(head);
+        let outcome = self.export(lane, coding, body).await;
         self.intake.record(lane, &outcome);
         match outcome {
             Ok(partial) => success(&partial),
@@ -70,15 +73,14 @@ impl Services {
     async fn export<B>(
         &self,
         lane: &Arc<Lane>,
-        headers: &HeaderMap,
+        coding: Result<Coding, Reject>,
         body: B,
     ) -> Result<PartialSuccess, Reject>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: std::fmt::Display,
     {
-        let coding = coding(headers)?;
-        let message = self.message(coding, Pieces::new(body));
+        let message = self.message(coding?, Pieces::new(body));
         let payload = match self.read_timeout {
             None => message.await?,
             Some(limit) => tokio::time::timeout(limit, message).await.map_err(|_| {

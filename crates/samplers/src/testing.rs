@@ -34,6 +34,16 @@ pub(crate) struct Tail {
     pub(crate) outputs: Vec<Output>,
 }
 
+/// Random numbers, the same for the same seed (SplitMix64).
+pub(crate) fn random(seed: u64) -> impl Iterator<Item = u64> {
+    (1..).map(move |index: u64| {
+        let mut bits = seed.wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^ bits >> 31
+    })
+}
+
 /// The trace with this number and this randomness.
 pub(crate) fn trace(number: u64, randomness: u64) -> TraceId {
     TraceId(u128::from(number) << 64 | u128::from(randomness))

@@ -187,7 +187,7 @@ impl<T: Transport> Lane<T> {
                 Outcome::Failed { message, after } => (message, after),
             };
             let Some(backoff) = &mut backoff else { return Verdict::Exhausted(message) };
-            let pause = self.shared.with_rng(|rng| backoff.next(rng)).max(after.unwrap_or_default());
+            let pause = self.next_pause(backoff, after);
             let limit = self.shared.config.retry.as_ref().and_then(|retry| retry.max_elapsed_time);
             if limit.is_some_and(|limit| begun.elapsed().saturating_add(pause) > limit) {
                 return Verdict::Exhausted(message);
@@ -196,7 +196,7 @@ impl<T: Transport> Lane<T> {
                 let exporter = &self.shared.id;
                 warn!(exporter, signal = %self.signal, suppressed, "export failed, will retry in {pause:?}: {message}");
             }
-            self.pause(pause, after).await;
+            self.pause(pause).await;
         }
     }
 
@@ -210,23 +210,27 @@ impl<T: Transport> Lane<T> {
         }
     }
 
-    /// Waits for `pause`, or hurries if a shutdown begins or has begun. A time that the destination
-    /// asked for is kept to also then, if that leaves time for another attempt.
-    async fn pause(&self, pause: Duration, after: Option<Duration>) {
-        let mut deadline = self.deadline.subscribe();
-        let begun = *deadline.borrow_and_update();
-        match begun {
-            None => {
-                tokio::select! {
-                    () = sleep(pause) => {}
-                    _ = deadline.changed() => {}
-                }
-            }
+    /// How long to wait before the next attempt. A shutdown hurries, but keeps to a time that the
+    /// destination asked for if that leaves time for another attempt.
+    fn next_pause(&self, backoff: &mut Backoff<'_>, after: Option<Duration>) -> Duration {
+        let pause = self.shared.with_rng(|rng| backoff.next(rng));
+        match *self.deadline.borrow() {
+            None => pause.max(after.unwrap_or_default()),
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(Instant::now());
-                let asked = after.filter(|after| *after < left);
-                sleep(asked.unwrap_or(pause.min(HURRIED_PAUSE))).await;
+                let asked = after.filter(|after| *after < left).unwrap_or_default();
+                asked.max(pause.min(HURRIED_PAUSE))
             }
+        }
+    }
+
+    /// Waits for `pause`, or until a shutdown begins.
+    async fn pause(&self, pause: Duration) {
+        let mut deadline = self.deadline.subscribe();
+        let already = deadline.borrow_and_update().is_some();
+        tokio::select! {
+            () = sleep(pause) => {}
+            _ = deadline.changed(), if !already => {}
         }
     }
 

@@ -432,7 +432,7 @@ async fn a_shutdown_keeps_to_times_that_the_destination_names() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_shutdown_cannot_deliver_is_counted_when_its_grace_is_over() {
-    for step in [failed(), throttled(3600), Step::Hang] {
+    for step in [failed(), throttled(100), throttled(0), Step::Hang] {
         let (script, context) = (Script::new([], step), context());
         let sender = sender(&script, config(), &context);
         for _ in 0..20 {

@@ -1,46 +1,36 @@
 //! OTLP/JSON to protobuf.
 //!
-//! A [`FieldSeed`] reads the value of one field and appends that field. How long a message is shows after its fields
-//! have been written; its tag and length are rotated in front of them then.
+//! A [`FieldSeed`] reads the value of one field and appends that field. How long a message is shows
+//! after its fields have been written; its tag and length are rotated in front of them then.
 
 use std::fmt::{self, Write as _};
 
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use hex::FromHexError;
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
 
 use super::scalar::{Encoding, Number, Scalar};
 use super::schema::{Cardinality, Field, Kind, Message};
+use super::text::Text;
 use super::{JsonError, MAX_DEPTH};
 use crate::wire::put_header;
 
-/// Bytes of a message in [`JsonError`]: serde quotes what it finds, which may be all of the document.
+/// Bytes of a message in [`JsonError`]: serde quotes what it finds, which may be all of the
+/// document.
 const MAX_MESSAGE: usize = 200;
 
 /// The protobuf form of a document that is one `message`.
 pub(super) fn document(message: &'static Message, json: &[u8]) -> Result<Vec<u8>, JsonError> {
-    let mut decoder = Decoder {
-        out: Vec::with_capacity(json.len() / 2),
-        ..Decoder::default()
-    };
+    let mut decoder = Decoder { out: Vec::with_capacity(json.len() / 2), ..Decoder::default() };
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     // Messages are counted here; what lies in unknown fields is skipped without recursion.
     deserializer.disable_recursion_limit();
     deserializer
-        .deserialize_any(Object {
-            decoder: &mut decoder,
-            message,
-        })
-        .and_then(|present| {
-            if present {
-                deserializer.end()
-            } else {
-                Err(Error::custom("null is not a request"))
-            }
-        })
+        .deserialize_any(Object { decoder: &mut decoder, message })
+        .and_then(
+            |present| {
+                if present { deserializer.end() } else { Err(Error::custom("null is not a request")) }
+            },
+        )
         .map_err(|error| decoder.error(&error))?;
     // The request may wait for a while, and is accounted for by its length.
     decoder.out.shrink_to_fit();
@@ -90,12 +80,7 @@ impl Decoder {
             message.truncate(message.floor_char_boundary(MAX_MESSAGE));
             message.push('…');
         }
-        JsonError {
-            path,
-            message,
-            line,
-            column,
-        }
+        JsonError { path, message, line, column }
     }
 }
 
@@ -114,14 +99,11 @@ fn read<'de, D: Deserializer<'de>>(
 ) -> Result<Read, D::Error> {
     let present = match kind {
         Kind::Nested(message) => json.deserialize_any(Object { decoder, message })?,
-        Kind::String | Kind::Bytes | Kind::Id => json.deserialize_option(Text {
-            out: &mut decoder.out,
-            kind,
-        })?,
+        Kind::String | Kind::Bytes | Kind::Id => {
+            json.deserialize_option(Text { out: &mut decoder.out, kind })?
+        }
         _ => {
-            return Ok(json
-                .deserialize_any(ScalarVisitor { kind })?
-                .map_or(Read::Null, Read::Scalar));
+            return Ok(json.deserialize_any(ScalarVisitor { kind })?.map_or(Read::Null, Read::Scalar));
         }
     };
     Ok(if present { Read::Delimited } else { Read::Null })
@@ -139,11 +121,7 @@ impl<'de> DeserializeSeed<'de> for FieldSeed<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        let Self {
-            decoder,
-            field,
-            explicit,
-        } = self;
+        let Self { decoder, field, explicit } = self;
         if field.cardinality == Cardinality::Repeated {
             return json.deserialize_any(List { decoder, field });
         }
@@ -153,10 +131,7 @@ impl<'de> DeserializeSeed<'de> for FieldSeed<'_> {
             (Read::Delimited, _) if explicit || decoder.out.len() > start => {
                 decoder.delimit(start, field.number)
             }
-            (
-                Read::Scalar(double @ Scalar::Fixed64(_)),
-                &Kind::Int64OrDouble { double: number },
-            ) => {
+            (Read::Scalar(double @ Scalar::Fixed64(_)), &Kind::Int64OrDouble { double: number }) => {
                 double.put_field(number, &mut decoder.out);
             }
             (Read::Scalar(scalar), _) if explicit || !scalar.is_zero() => {
@@ -219,9 +194,7 @@ impl<'de> DeserializeSeed<'de> for ElementSeed<'_> {
         let start = decoder.out.len();
         match (read(decoder, &field.kind, json)?, &field.kind) {
             // Without its place in the list the others would move: null is a message that is empty.
-            (Read::Delimited, _) | (Read::Null, Kind::Nested(_)) => {
-                decoder.delimit(start, field.number)
-            }
+            (Read::Delimited, _) | (Read::Null, Kind::Nested(_)) => decoder.delimit(start, field.number),
             (Read::Scalar(scalar), _) => scalar.put_packed(&mut decoder.out),
             (Read::Null, _) => return Err(Error::custom("null in a list of numbers or strings")),
         }
@@ -229,7 +202,8 @@ impl<'de> DeserializeSeed<'de> for ElementSeed<'_> {
     }
 }
 
-/// Reads an object, and appends the fields of a message without the message's own tag. False for null.
+/// Reads an object, and appends the fields of a message without the message's own tag. False for
+/// null.
 struct Object<'d> {
     decoder: &'d mut Decoder,
     message: &'static Message,
@@ -249,9 +223,7 @@ impl<'de> Visitor<'de> for Object<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
         let Self { decoder, message } = self;
         if decoder.depth > MAX_DEPTH {
-            return Err(Error::custom(format_args!(
-                "messages are nested more than {MAX_DEPTH} deep"
-            )));
+            return Err(Error::custom(format_args!("messages are nested more than {MAX_DEPTH} deep")));
         }
         decoder.depth += 1;
         let mut seen = [false; Message::MAX_FIELDS];
@@ -264,11 +236,7 @@ impl<'de> Visitor<'de> for Object<'_> {
             // A zero that replaces an earlier value has to be said.
             let explicit = seen[index] || field.cardinality != Cardinality::Single;
             seen[index] = true;
-            if let Err(error) = object.next_value_seed(FieldSeed {
-                decoder,
-                field,
-                explicit,
-            }) {
+            if let Err(error) = object.next_value_seed(FieldSeed { decoder, field, explicit }) {
                 decoder.trail.push(Step::Name(field.name));
                 return Err(error);
             }
@@ -309,10 +277,7 @@ struct ScalarVisitor {
 
 impl ScalarVisitor {
     fn number<E: Error>(self, number: Number, found: Unexpected<'_>) -> Result<Option<Scalar>, E> {
-        self.kind
-            .scalar(number)
-            .map(Some)
-            .ok_or_else(|| E::invalid_value(found, &self))
+        self.kind.scalar(number).map(Some).ok_or_else(|| E::invalid_value(found, &self))
     }
 }
 
@@ -359,97 +324,12 @@ impl Visitor<'_> for ScalarVisitor {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Option<Scalar>, E> {
         let number = match self.kind {
-            Kind::Enum(names) => names
-                .iter()
-                .find(|(name, _)| *name == text)
-                .map(|&(_, value)| Number::Integer(value.into())),
+            Kind::Enum(names) => {
+                names.iter().find(|(name, _)| *name == text).map(|&(_, value)| Number::Integer(value.into()))
+            }
             _ => Number::from_text(text),
         };
         let found = Unexpected::Str(text);
-        number.map_or_else(
-            || Err(E::invalid_value(found, &self)),
-            |number| self.number(number, found),
-        )
+        number.map_or_else(|| Err(E::invalid_value(found, &self)), |number| self.number(number, found))
     }
-}
-
-/// Reads a string, and appends what it stands for without a tag. False for null.
-struct Text<'d> {
-    out: &'d mut Vec<u8>,
-    kind: &'static Kind,
-}
-
-impl<'de> Visitor<'de> for Text<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.kind {
-            Kind::Bytes => "a string of base64",
-            Kind::Id => "a string of hex digits",
-            _ => "a string",
-        })
-    }
-
-    fn visit_none<E>(self) -> Result<bool, E> {
-        Ok(false)
-    }
-
-    /// As bytes, in which `serde_json` has lone surrogates, where it would refuse to make them a `str`.
-    fn visit_some<D: Deserializer<'de>>(self, json: D) -> Result<bool, D::Error> {
-        json.deserialize_bytes(self)
-    }
-
-    fn visit_bytes<E: Error>(self, text: &[u8]) -> Result<bool, E> {
-        match self.kind {
-            Kind::Id => put_hex(text, self.out),
-            Kind::Bytes => put_base64(text, self.out),
-            _ => put_text(text, self.out),
-        }
-        .map(|()| true)
-    }
-}
-
-fn put_text<E: Error>(text: &[u8], out: &mut Vec<u8>) -> Result<(), E> {
-    let start = out.len();
-    out.extend_from_slice(text);
-    if str::from_utf8(text).is_ok() {
-        return Ok(());
-    }
-    // A surrogate is ED, A0 to BF, 80 to BF, and as long as the replacement character.
-    let put = &mut out[start..];
-    for at in 0..put.len().saturating_sub(2) {
-        if let [0xed, 0xa0..=0xbf, 0x80..=0xbf] = put[at..at + 3] {
-            put[at..at + 3].copy_from_slice("\u{fffd}".as_bytes());
-        }
-    }
-    str::from_utf8(put)
-        .map(|_| ())
-        .map_err(|error| E::custom(format_args!("string is not UTF-8: {error}")))
-}
-
-fn put_hex<E: Error>(text: &[u8], out: &mut Vec<u8>) -> Result<(), E> {
-    let start = out.len();
-    out.resize(start + text.len() / 2, 0);
-    hex::decode_to_slice(text, &mut out[start..]).map_err(|error| match error {
-        FromHexError::InvalidHexCharacter { c, index } => {
-            E::custom(format_args!("expected hex digits, found {c:?} at {index}"))
-        }
-        _ => E::custom(format_args!(
-            "expected an even number of hex digits, found {}",
-            text.len()
-        )),
-    })
-}
-
-fn put_base64<E: Error>(text: &[u8], out: &mut Vec<u8>) -> Result<(), E> {
-    const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
-        .with_decode_allow_trailing_bits(true)
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
-    const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
-    let url_safe = text.iter().any(|byte| matches!(byte, b'-' | b'_'));
-    let engine = if url_safe { &URL_SAFE } else { &STANDARD };
-    engine
-        .decode_vec(text, out)
-        .map_err(|error| E::custom(format_args!("expected base64: {error}")))
 }

@@ -1,23 +1,17 @@
 //! Protobuf to OTLP/JSON.
 //!
-//! A message is walked once to find its fields, under protobuf's rules for merging, and then written in the order of
-//! its table. Protobuf lets one message come in parts, each a field of its own in the message around it; parts are
-//! read where they lie.
-
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
+//! A message is walked once to find its fields, under protobuf's rules for merging, and then
+//! written in the order of its table. Protobuf lets one message come in parts, each a field of its
+//! own in the message around it; parts are read where they lie.
 
 use super::MAX_DEPTH;
-use super::scalar::{Encoding, Scalar, put_value};
+use super::scalar::{Encoding, Scalar};
 use super::schema::{Cardinality, Field, Kind, Message};
+use super::text::put_text;
 use crate::wire::{self, Fields, Value, WireError};
 
 /// Appends the JSON of a whole message, or nothing.
-pub(super) fn document(
-    message: &Message,
-    bytes: &[u8],
-    out: &mut Vec<u8>,
-) -> Result<(), WireError> {
+pub(super) fn document(message: &Message, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), WireError> {
     let start = out.len();
     put_message(message, &[bytes], 0, out).inspect_err(|_| out.truncate(start))
 }
@@ -46,11 +40,7 @@ impl Field {
     }
 
     /// The values of this field, which has been found in the parts of its message.
-    fn occurrences<'a>(
-        &self,
-        found: Found<'a>,
-        parts: &[&'a [u8]],
-    ) -> impl Iterator<Item = Value<'a>> {
+    fn occurrences<'a>(&self, found: Found<'a>, parts: &[&'a [u8]]) -> impl Iterator<Item = Value<'a>> {
         let offsets = std::iter::once(found.start).chain(std::iter::repeat(0));
         parts[found.part..]
             .iter()
@@ -69,17 +59,13 @@ const fn as_bytes(value: Value<'_>) -> Option<&[u8]> {
     }
 }
 
-fn put_message(
-    message: &Message,
-    parts: &[&[u8]],
-    depth: usize,
-    out: &mut Vec<u8>,
-) -> Result<(), WireError> {
-    let found = find(message, parts)?;
+fn put_message(message: &Message, parts: &[&[u8]], depth: usize, out: &mut Vec<u8>) -> Result<(), WireError> {
+    let mut found = [None; Message::MAX_FIELDS];
+    find(message, parts, &mut found)?;
     out.push(b'{');
     let first = out.len();
-    for (field, found) in message.fields.iter().zip(found) {
-        let Some(found) = found else { continue };
+    for (field, found) in message.fields.iter().zip(&found) {
+        let Some(found) = *found else { continue };
         let start = out.len();
         if start > first {
             out.push(b',');
@@ -103,17 +89,12 @@ fn put_message(
 fn find<'a>(
     message: &Message,
     parts: &[&'a [u8]],
-) -> Result<[Option<Found<'a>>; Message::MAX_FIELDS], WireError> {
-    let mut found: [Option<Found<'_>>; _] = [None; Message::MAX_FIELDS];
+    found: &mut [Option<Found<'a>>; Message::MAX_FIELDS],
+) -> Result<(), WireError> {
     let mut chosen = None;
     for (part, bytes) in parts.iter().enumerate() {
         for field in Fields::new(bytes) {
-            let wire::Field {
-                number,
-                value,
-                start,
-                ..
-            } = field?;
+            let wire::Field { number, value, start, .. } = field?;
             let known = |field: &Field| field.number == number && field.holds(value);
             let Some(index) = message.fields.iter().position(known) else {
                 continue;
@@ -124,17 +105,12 @@ fn find<'a>(
             {
                 found[other] = None;
             }
-            let found = found[index].get_or_insert(Found {
-                part,
-                start,
-                occurrences: 0,
-                last: value,
-            });
+            let found = found[index].get_or_insert(Found { part, start, occurrences: 0, last: value });
             found.occurrences += 1;
             found.last = value;
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Appends the value of a field that is no list, or nothing if absence says the same.
@@ -157,9 +133,7 @@ fn put_single(
         }
         (kind, Value::Bytes(bytes)) if explicit || !bytes.is_empty() => put_text(kind, bytes, out),
         (kind, value) => {
-            if let Some(scalar) =
-                Scalar::from_field(value).filter(|scalar| explicit || !scalar.is_zero())
-            {
+            if let Some(scalar) = Scalar::from_field(value).filter(|scalar| explicit || !scalar.is_zero()) {
                 kind.put_json(scalar, out);
             }
         }
@@ -214,13 +188,4 @@ fn put_name(name: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\":");
-}
-
-/// Appends what is a string in JSON.
-fn put_text(kind: &Kind, bytes: &[u8], out: &mut Vec<u8>) {
-    match kind {
-        Kind::Id => put_value(&hex::encode(bytes), out),
-        Kind::Bytes => put_value(&BASE64_STANDARD.encode(bytes), out),
-        _ => put_value(&String::from_utf8_lossy(bytes), out),
-    }
 }

@@ -82,22 +82,17 @@ impl Scalar {
 }
 
 impl Number {
-    /// Protobuf's JSON allows every number as a string, and those that JSON has not only so: `"NaN"`.
+    /// Protobuf's JSON allows every number as a string, and those that JSON has not only so:
+    /// `"NaN"`.
     pub(super) fn from_text(text: &str) -> Option<Self> {
-        text.parse()
-            .map(Self::Integer)
-            .or_else(|_| text.parse().map(Self::Float))
-            .ok()
+        text.parse().map(Self::Integer).or_else(|_| text.parse().map(Self::Float)).ok()
     }
 
     /// A whole number. What is out of range stays out of the range of 64 bits.
     fn integer(self) -> Option<i128> {
         match self {
             Self::Integer(value) => Some(value),
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "whole, and saturates beyond 127 bits"
-            )]
+            #[expect(clippy::cast_possible_truncation, reason = "whole, and saturates beyond 127 bits")]
             Self::Float(value) => (value.fract() == 0.0).then_some(value as i128),
         }
     }
@@ -132,19 +127,16 @@ impl Kind {
         let integer = number.integer();
         let int32 = || integer.and_then(|value| i32::try_from(value).ok());
         let uint32 = || integer.and_then(|value| u32::try_from(value).ok());
-        let int64 = || {
-            integer
-                .and_then(|value| i64::try_from(value).ok())
-                .map(i64::cast_unsigned)
-        };
+        let int64 = || integer.and_then(|value| i64::try_from(value).ok()).map(i64::cast_unsigned);
         let uint64 = || integer.and_then(|value| u64::try_from(value).ok());
         let double = || Scalar::Fixed64(number.float().to_bits());
         match self {
             Self::Int32 | Self::Enum(_) => {
                 int32().map(|value| Scalar::Varint(i64::from(value).cast_unsigned()))
             }
-            Self::Sint32 => int32()
-                .map(|value| Scalar::Varint(((value << 1) ^ (value >> 31)).cast_unsigned().into())),
+            Self::Sint32 => {
+                int32().map(|value| Scalar::Varint(((value << 1) ^ (value >> 31)).cast_unsigned().into()))
+            }
             Self::Uint32 => uint32().map(|value| Scalar::Varint(value.into())),
             Self::Fixed32 => uint32().map(Scalar::Fixed32),
             Self::Int64 => int64().map(Scalar::Varint),
@@ -157,22 +149,18 @@ impl Kind {
         }
     }
 
-    /// Appends the JSON of a scalar: 64-bit integers as strings, what JSON has no number for by name.
+    /// Appends the JSON of a scalar: 64-bit integers as strings, what JSON has no number for by
+    /// name.
     pub(super) fn put_json(&self, scalar: Scalar, out: &mut Vec<u8>) {
         let bits = scalar.bits();
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "protobuf reads 32 bits off a longer varint"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "protobuf reads 32 bits off a longer varint")]
         let low = bits as u32;
         match self {
             Self::Bool => put_value(&(bits != 0), out),
             Self::Int32 | Self::Enum(_) => put_value(&low.cast_signed(), out),
             Self::Sint32 => put_value(&((low >> 1).cast_signed() ^ -(low & 1).cast_signed()), out),
             Self::Uint32 | Self::Fixed32 => put_value(&low, out),
-            Self::Int64 | Self::Int64OrDouble { .. } | Self::Sfixed64 => {
-                put_quoted(&bits.cast_signed(), out)
-            }
+            Self::Int64 | Self::Int64OrDouble { .. } | Self::Sfixed64 => put_quoted(&bits.cast_signed(), out),
             Self::Uint64 | Self::Fixed64 => put_quoted(&bits, out),
             Self::Double => match f64::from_bits(bits) {
                 value if value.is_finite() => put_value(&value, out),
@@ -187,10 +175,7 @@ impl Kind {
 
 /// Appends a number or a string.
 pub(super) fn put_value(value: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
-    #[expect(
-        clippy::expect_used,
-        reason = "a `Vec` takes every write, and JSON has numbers and strings"
-    )]
+    #[expect(clippy::expect_used, reason = "a `Vec` takes every write, and JSON has numbers and strings")]
     serde_json::to_writer(out, value).expect("a scalar is written");
 }
 
@@ -215,9 +200,5 @@ fn take_varint(list: &mut &[u8]) -> Result<u64, WireError> {
             return Ok(value);
         }
     }
-    Err(if list.len() < 10 {
-        WireError::Truncated
-    } else {
-        WireError::Varint
-    })
+    Err(if list.len() < 10 { WireError::Truncated } else { WireError::Varint })
 }

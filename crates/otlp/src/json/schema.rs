@@ -1,7 +1,7 @@
 //! The messages of OTLP as tables: what transcoding needs to know of `opentelemetry-proto` 1.x.
 //!
-//! Fields stand in the order of the `.proto` files, which is the order in which JSON is written. A test compares
-//! the tables with the descriptors that the protobuf compiler made of those files.
+//! Fields stand in the order of the `.proto` files, which is the order in which JSON is written. A
+//! test compares the tables with the descriptors that the protobuf compiler made of those files.
 
 use crate::Signal;
 
@@ -48,7 +48,8 @@ pub(super) enum Kind {
     Uint32,
     Fixed32,
     Int64,
-    /// An int64 that may come as a number beyond int64: then it is kept as the double of that field number.
+    /// An int64 that may come as a number beyond int64: then it is kept as the double of that field
+    /// number.
     Int64OrDouble {
         double: u32,
     },
@@ -90,39 +91,19 @@ impl Message {
 }
 
 const fn single(number: u32, name: &'static str, kind: Kind) -> Field {
-    Field {
-        number,
-        name,
-        cardinality: Cardinality::Single,
-        kind,
-    }
+    Field { number, name, cardinality: Cardinality::Single, kind }
 }
 
 const fn optional(number: u32, name: &'static str, kind: Kind) -> Field {
-    Field {
-        number,
-        name,
-        cardinality: Cardinality::Optional,
-        kind,
-    }
+    Field { number, name, cardinality: Cardinality::Optional, kind }
 }
 
 const fn oneof(number: u32, name: &'static str, kind: Kind) -> Field {
-    Field {
-        number,
-        name,
-        cardinality: Cardinality::Oneof,
-        kind,
-    }
+    Field { number, name, cardinality: Cardinality::Oneof, kind }
 }
 
 const fn repeated(number: u32, name: &'static str, kind: Kind) -> Field {
-    Field {
-        number,
-        name,
-        cardinality: Cardinality::Repeated,
-        kind,
-    }
+    Field { number, name, cardinality: Cardinality::Repeated, kind }
 }
 
 #[cfg(test)]

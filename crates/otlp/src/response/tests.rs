@@ -6,10 +6,7 @@ use prost::Message as _;
 use super::*;
 
 fn partial(rejected: u64, message: &str) -> PartialSuccess {
-    PartialSuccess {
-        rejected,
-        message: message.to_owned(),
-    }
+    PartialSuccess { rejected, message: message.to_owned() }
 }
 
 #[test]
@@ -19,10 +16,7 @@ fn full_success_is_an_empty_response() {
     for signal in Signal::ALL {
         assert_eq!(partial(0, "").encode_json(signal), b"{}");
         assert_eq!(PartialSuccess::decode_json(signal, b"{}"), None);
-        assert_eq!(
-            PartialSuccess::decode_json(signal, br#"{"partialSuccess":{"errorMessage":""}}"#),
-            None
-        );
+        assert_eq!(PartialSuccess::decode_json(signal, br#"{"partialSuccess":{"errorMessage":""}}"#), None);
     }
 }
 
@@ -34,74 +28,39 @@ fn a_partial_success_is_what_prost_reads_and_writes() {
             rejected_spans: i64::try_from(rejected).unwrap(),
             error_message: message.to_owned(),
         };
-        let theirs = ExportTraceServiceResponse {
-            partial_success: Some(partial_success),
-        };
+        let theirs = ExportTraceServiceResponse { partial_success: Some(partial_success) };
         assert_eq!(ours.encode(), theirs.encode_to_vec());
-        assert_eq!(
-            PartialSuccess::decode(&theirs.encode_to_vec()),
-            Ok(Some(ours))
-        );
+        assert_eq!(PartialSuccess::decode(&theirs.encode_to_vec()), Ok(Some(ours)));
     }
 }
 
 #[test]
 fn json_names_what_was_rejected() {
     for (signal, name) in
-        Signal::ALL
-            .into_iter()
-            .zip(["rejectedSpans", "rejectedDataPoints", "rejectedLogRecords"])
+        Signal::ALL.into_iter().zip(["rejectedSpans", "rejectedDataPoints", "rejectedLogRecords"])
     {
         let json = format!(r#"{{"partialSuccess":{{"{name}":"3","errorMessage":"why"}}}}"#);
-        assert_eq!(
-            String::from_utf8(partial(3, "why").encode_json(signal)).unwrap(),
-            json
-        );
-        assert_eq!(
-            PartialSuccess::decode_json(signal, json.as_bytes()),
-            Some(partial(3, "why"))
-        );
+        assert_eq!(String::from_utf8(partial(3, "why").encode_json(signal)).unwrap(), json);
+        assert_eq!(PartialSuccess::decode_json(signal, json.as_bytes()), Some(partial(3, "why")));
     }
 }
 
 #[test]
 fn odd_responses_are_read_for_what_they_say() {
-    let negative = ExportTracePartialSuccess {
-        rejected_spans: -1,
-        error_message: "odd".to_owned(),
-    };
-    let response = ExportTraceServiceResponse {
-        partial_success: Some(negative),
-    };
-    assert_eq!(
-        PartialSuccess::decode(&response.encode_to_vec()),
-        Ok(Some(partial(0, "odd")))
-    );
-    assert_eq!(
-        PartialSuccess::decode(b"\x0a\x05"),
-        Err(WireError::Truncated)
-    );
+    let negative = ExportTracePartialSuccess { rejected_spans: -1, error_message: "odd".to_owned() };
+    let response = ExportTraceServiceResponse { partial_success: Some(negative) };
+    assert_eq!(PartialSuccess::decode(&response.encode_to_vec()), Ok(Some(partial(0, "odd"))));
+    assert_eq!(PartialSuccess::decode(b"\x0a\x05"), Err(WireError::Truncated));
     assert_eq!(PartialSuccess::decode_json(Signal::Traces, b"<html>"), None);
 }
 
 #[test]
 fn a_status_survives_with_its_delay() {
-    for retry_delay in [
-        None,
-        Some(Duration::ZERO),
-        Some(Duration::new(3, 500_000_000)),
-    ] {
-        let status = Status {
-            code: 14,
-            message: "busy".to_owned(),
-            retry_delay,
-        };
+    for retry_delay in [None, Some(Duration::ZERO), Some(Duration::new(3, 500_000_000))] {
+        let status = Status { code: 14, message: "busy".to_owned(), retry_delay };
         assert_eq!(Status::decode(&status.encode()), Ok(status));
     }
-    let status = Status {
-        code: -1,
-        ..Status::default()
-    };
+    let status = Status { code: -1, ..Status::default() };
     assert_eq!(Status::decode(&status.encode()), Ok(status));
     assert_eq!(Status::default().encode(), b"");
 }
@@ -110,11 +69,8 @@ fn a_status_survives_with_its_delay() {
 #[test]
 fn a_status_has_the_bytes_of_other_implementations() {
     let bytes = b"\x08\x0e\x12\x04busy\x1a\x30\x0a\x28type.googleapis.com/google.rpc.RetryInfo\x12\x04\x0a\x02\x08\x03";
-    let status = Status {
-        code: 14,
-        message: "busy".to_owned(),
-        retry_delay: Some(Duration::from_secs(3)),
-    };
+    let status = Status { code: 14, message: "busy".to_owned(), retry_delay: Some(Duration::from_secs(3)) };
+    assert_eq!(status.encode(), bytes);
     assert_eq!(Status::decode(bytes), Ok(status));
 }
 
@@ -127,22 +83,14 @@ fn other_details_and_impossible_delays_are_passed_over() {
     let mut any = Vec::new();
     put_bytes(&mut any, 1, RETRY_INFO.as_bytes());
     assert_eq!(retry_delay(&any), Ok(Some(Duration::ZERO)));
-    put_bytes(
-        &mut any,
-        2,
-        b"\x0a\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
-    );
+    put_bytes(&mut any, 2, b"\x0a\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01");
     assert_eq!(retry_delay(&any), Ok(None));
 }
 
 #[test]
 fn a_status_in_json_is_the_body_of_an_http_error() {
     let json = |retry_delay| {
-        let status = Status {
-            code: 8,
-            message: "over \"budget\"".to_owned(),
-            retry_delay,
-        };
+        let status = Status { code: 8, message: "over \"budget\"".to_owned(), retry_delay };
         String::from_utf8(status.encode_json()).unwrap()
     };
     assert_eq!(json(None), r#"{"code":8,"message":"over \"budget\""}"#);
@@ -152,8 +100,5 @@ fn a_status_in_json_is_the_body_of_an_http_error() {
         )
     };
     assert_eq!(json(Some(Duration::from_secs(3))), details("3s"));
-    assert_eq!(
-        json(Some(Duration::from_millis(1_500))),
-        details("1.500000000s")
-    );
+    assert_eq!(json(Some(Duration::from_millis(1_500))), details("1.500000000s"));
 }

@@ -12,31 +12,20 @@ fn th(text: &str) -> Option<Threshold> {
 
 #[test]
 fn members_are_found_among_white_space_and_empty_ones() {
-    let state =
-        parse("\t rojo=00f067aa0ba902b7 ,, tenant@vendor=a b:c,ot=th:c;rv:9b8233f7e3a151\t");
+    let state = parse("\t rojo=00f067aa0ba902b7 ,, tenant@vendor=a b:c,ot=th:c;rv:9b8233f7e3a151\t");
     assert_eq!(state.members().count(), 3);
     assert_eq!(state.get("rojo"), Some("00f067aa0ba902b7"));
     assert_eq!(state.get("tenant@vendor"), Some("a b:c"));
     assert_eq!(state.get("ot"), Some("th:c;rv:9b8233f7e3a151"));
     assert_eq!(state.get("o"), None);
     let ot = state.ot();
-    assert_eq!(
-        (ot.th, ot.rv),
-        (Ok(th("c")), Ok(Some("9b8233f7e3a151".parse().unwrap())))
-    );
+    assert_eq!((ot.th, ot.rv), (Ok(th("c")), Ok(Some("9b8233f7e3a151".parse().unwrap()))));
 }
 
 #[test]
 fn a_state_without_ot_has_neither_key() {
     for text in ["", " , ,", "rojo=1", "rojot=th:c"] {
-        assert_eq!(
-            parse(text).ot(),
-            Ot {
-                th: Ok(None),
-                rv: Ok(None)
-            },
-            "{text:?}"
-        );
+        assert_eq!(parse(text).ot(), Ot { th: Ok(None), rv: Ok(None) }, "{text:?}");
     }
 }
 
@@ -59,16 +48,9 @@ fn malformed_lists_are_errors() {
         (&many, TraceStateError::TooManyMembers),
         ("ot=th:c,a=b,ot=th:8", TraceStateError::Repeated("ot")),
     ] {
-        assert_eq!(
-            TraceState::parse(text.as_bytes()).unwrap_err(),
-            error,
-            "{text:?}"
-        );
+        assert_eq!(TraceState::parse(text.as_bytes()).unwrap_err(), error, "{text:?}");
     }
-    assert_eq!(
-        TraceState::parse(b"a=\xff").unwrap_err(),
-        TraceStateError::NotAscii
-    );
+    assert_eq!(TraceState::parse(b"a=\xff").unwrap_err(), TraceStateError::NotAscii);
     assert!(TraceState::parse(vec!["a=b"; 32].join(",").as_bytes()).is_ok());
 }
 
@@ -78,80 +60,44 @@ fn a_key_that_cannot_be_read_does_not_hide_the_other() {
     assert_eq!(ot.th, Err(TraceStateError::Threshold(ThresholdError)));
     assert!(ot.rv.is_ok());
     let ot = parse("ot=th:c;rv:9b").ot();
-    assert_eq!(
-        (ot.th, ot.rv),
-        (
-            Ok(th("c")),
-            Err(TraceStateError::Randomness(RandomnessError))
-        )
-    );
-    assert_eq!(
-        parse("ot=th:").ot().th,
-        Err(TraceStateError::Threshold(ThresholdError))
-    );
-    assert_eq!(
-        parse("ot=th:c;th:c").ot().th,
-        Err(TraceStateError::Repeated("th"))
-    );
+    assert_eq!((ot.th, ot.rv), (Ok(th("c")), Err(TraceStateError::Randomness(RandomnessError))));
+    assert_eq!(parse("ot=th:").ot().th, Err(TraceStateError::Threshold(ThresholdError)));
+    assert_eq!(parse("ot=th:c;th:c").ot().th, Err(TraceStateError::Repeated("th")));
     assert_eq!(parse("ot=garbage;;").ot().th, Ok(None));
 }
 
 #[test]
 fn a_changed_ot_moves_to_the_front_with_what_was_set_first() {
     let state = parse("rojo=1 , ot=ts:1;rv:9b8233f7e3a151;th:c;!? ,congo=2");
-    assert_eq!(
-        state.with_threshold(th("e")).unwrap(),
-        "ot=th:e;ts:1;rv:9b8233f7e3a151;!?,rojo=1,congo=2"
-    );
-    assert_eq!(
-        state.with_threshold(None).unwrap(),
-        "ot=ts:1;rv:9b8233f7e3a151;!?,rojo=1,congo=2"
-    );
+    assert_eq!(state.with_threshold(th("e")).unwrap(), "ot=th:e;ts:1;rv:9b8233f7e3a151;!?,rojo=1,congo=2");
+    assert_eq!(state.with_threshold(None).unwrap(), "ot=ts:1;rv:9b8233f7e3a151;!?,rojo=1,congo=2");
     let randomness = "00000000000001".parse().unwrap();
     assert_eq!(
         state.with_randomness(randomness).unwrap(),
         "ot=rv:00000000000001;ts:1;th:c;!?,rojo=1,congo=2"
     );
     assert_eq!(
-        state
-            .with_threshold_and_randomness(th("e"), randomness)
-            .unwrap(),
+        state.with_threshold_and_randomness(th("e"), randomness).unwrap(),
         "ot=th:e;rv:00000000000001;ts:1;!?,rojo=1,congo=2"
     );
 }
 
 #[test]
 fn an_unchanged_ot_stays_where_it_is() {
-    for text in [
-        "rojo=1 ,, ot=th:c;rv:9b8233f7e3a151",
-        "ot=th:c",
-        "rojo=1,ot=th:c;x:1",
-    ] {
+    for text in ["rojo=1 ,, ot=th:c;rv:9b8233f7e3a151", "ot=th:c", "rojo=1,ot=th:c;x:1"] {
         assert_eq!(parse(text).with_threshold(th("c")).unwrap(), text);
     }
-    assert_eq!(
-        parse("rojo=1 , congo=2").with_threshold(None).unwrap(),
-        "rojo=1 , congo=2"
-    );
+    assert_eq!(parse("rojo=1 , congo=2").with_threshold(None).unwrap(), "rojo=1 , congo=2");
 }
 
 #[test]
 fn ot_comes_with_its_first_key_and_goes_with_its_last() {
     assert_eq!(parse("").with_threshold(th("0")).unwrap(), "ot=th:0");
-    assert_eq!(
-        parse("rojo=1").with_threshold(th("c")).unwrap(),
-        "ot=th:c,rojo=1"
-    );
-    assert_eq!(
-        parse("rojo=1,ot=th:c").with_threshold(None).unwrap(),
-        "rojo=1"
-    );
+    assert_eq!(parse("rojo=1").with_threshold(th("c")).unwrap(), "ot=th:c,rojo=1");
+    assert_eq!(parse("rojo=1,ot=th:c").with_threshold(None).unwrap(), "rojo=1");
     assert_eq!(parse("ot=th:c;th:8").with_threshold(None).unwrap(), "");
     assert_eq!(parse("ot=; ;th:c").with_threshold(None).unwrap(), "");
-    assert_eq!(
-        parse("ot=x:1 ;th:c").with_threshold(None).unwrap(),
-        "ot=x:1"
-    );
+    assert_eq!(parse("ot=x:1 ;th:c").with_threshold(None).unwrap(), "ot=x:1");
 }
 
 #[test]
@@ -165,10 +111,7 @@ fn a_new_ot_takes_the_place_of_the_last_of_32() {
 #[test]
 fn an_ot_without_room_is_refused_rather_than_cut() {
     let text = format!("ot=x:{}", "1".repeat(250));
-    assert_eq!(
-        parse(&text).with_threshold(th("c")),
-        Err(TraceStateError::TooLong)
-    );
+    assert_eq!(parse(&text).with_threshold(th("c")), Err(TraceStateError::TooLong));
     assert_eq!(parse(&text).with_threshold(None).unwrap(), text);
 }
 
@@ -178,11 +121,7 @@ fn list() -> impl Strategy<Value = String> {
     let ot = prop::collection::vec(key, 1..5).prop_map(|keys| format!("ot={}", keys.join(";")));
     let other = "[ \t]?[a-z0-9][a-z0-9_*/@-]{0,5}=[ -+.-<>-~]{0,6}[!-+]";
     prop_oneof![
-        (
-            prop::collection::vec(other, 0..4),
-            prop::option::of(ot),
-            prop::collection::vec(other, 0..4)
-        )
+        (prop::collection::vec(other, 0..4), prop::option::of(ot), prop::collection::vec(other, 0..4))
             .prop_map(|(before, ot, after)| before
                 .into_iter()
                 .chain(ot)

@@ -13,19 +13,10 @@ fn each_wire_type_is_read() {
     put_fixed64(&mut message, 2, 7);
     put_bytes(&mut message, 3, b"abc");
     put_fixed32(&mut message, 4, 9);
-    let values: Vec<_> = fields(&message)
-        .unwrap()
-        .iter()
-        .map(|field| (field.number, field.value))
-        .collect();
+    let values: Vec<_> = fields(&message).unwrap().iter().map(|field| (field.number, field.value)).collect();
     assert_eq!(
         values,
-        [
-            (1, Value::Varint(300)),
-            (2, Value::Fixed64(7)),
-            (3, Value::Bytes(b"abc")),
-            (4, Value::Fixed32(9))
-        ]
+        [(1, Value::Varint(300)), (2, Value::Fixed64(7)), (3, Value::Bytes(b"abc")), (4, Value::Fixed32(9))]
     );
 }
 
@@ -34,10 +25,7 @@ fn a_group_with_nested_groups_is_one_field() {
     // Field 20 start, field 1 varint, field 2 start, field 2 end, field 20 end, then field 1.
     let message = [0xa3, 0x01, 0x08, 0x05, 0x13, 0x14, 0xa4, 0x01, 0x08, 0x07];
     let fields = fields(&message).unwrap();
-    assert_eq!(
-        (fields[0].number, fields[0].value, fields[0].end),
-        (20, Value::Group, 8)
-    );
+    assert_eq!((fields[0].number, fields[0].value, fields[0].end), (20, Value::Group, 8));
     assert_eq!((fields[1].number, fields[1].value), (1, Value::Varint(7)));
 }
 
@@ -53,18 +41,8 @@ fn malformed_messages_are_named() {
         (&[0x0a, 0x05, 0x01], WireError::Truncated),
         (&[0x09, 0x01], WireError::Truncated),
         (&[0x0d, 0x01], WireError::Truncated),
-        (
-            &[
-                0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01,
-            ],
-            WireError::Truncated,
-        ),
-        (
-            &[
-                0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02,
-            ],
-            WireError::Varint,
-        ),
+        (&[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], WireError::Truncated),
+        (&[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02], WireError::Varint),
         (&[0x00], WireError::FieldNumber),
         (&[0x0e], WireError::WireType(6)),
         (&[0x0c], WireError::Group),

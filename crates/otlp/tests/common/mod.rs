@@ -1,7 +1,9 @@
-//! What the oracle tests share: generated requests of every signal as `prost` messages, and recorded ones as JSON.
+//! What the oracle tests share: generated requests of every signal as `prost` messages, and
+//! recorded ones as JSON.
 //!
-//! The generators aim at shape, not at realism: every field of every message, every kind of value, times and
-//! numbers at the ends of their ranges, and few enough trace ids that traces span resources and scopes.
+//! The generators aim at shape, not at realism: every field of every message, every kind of value,
+//! times and numbers at the ends of their ranges, and few enough trace ids that traces span
+//! resources and scopes.
 
 #![allow(dead_code, unreachable_pub, reason = "each test crate uses its part")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a failed assumption is a failed test")]
@@ -35,7 +37,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-/// A trace request: all ids have their proper length and are not zero; traces are spread over resources and scopes.
+/// A trace request: all ids have their proper length and are not zero; traces are spread over
+/// resources and scopes.
 pub fn trace_request() -> impl Strategy<Value = ExportTraceServiceRequest> {
     vec(resource_spans(), 0..4).prop_map(|resource_spans| ExportTraceServiceRequest { resource_spans })
 }
@@ -393,7 +396,8 @@ fn trace_state() -> impl Strategy<Value = String> {
     ]
 }
 
-/// The recorded requests, as OTLP/JSON: the excerpts in `testdata`, or all of `$FOREBAY_DATASETS/*/traces.jsonl.zst`.
+/// The recorded requests, as OTLP/JSON: the excerpts in `testdata`, or all of
+/// `$FOREBAY_DATASETS/*/traces.jsonl.zst`.
 pub fn recorded_requests() -> impl Iterator<Item = String> {
     let recordings: Vec<PathBuf> = match env::var_os("FOREBAY_DATASETS") {
         Some(datasets) => {

@@ -1,3 +1,4 @@
+use forebay_otlp::wire;
 use tonic::Code;
 
 use super::*;
@@ -35,17 +36,12 @@ async fn a_bomb_stops_at_the_limit_and_holds_no_more_than_that() {
 async fn a_message_of_just_the_limit_passes_and_one_byte_more_does_not() {
     let fixture = Fixture::start(SMALL).await;
     let (grpc, http) = (fixture.grpc().await, fixture.http2().await);
-    // An unknown field makes the request as long as it has to be.
     let padded = |length: usize| {
         let mut message = request(&[ID]);
-        let padding = length - message.len() - 4;
-        message.extend([
-            0x7a,
-            (padding & 127 | 128) as u8,
-            (padding >> 7 & 127 | 128) as u8,
-            (padding >> 14) as u8,
-        ]);
-        message.resize(length, 0);
+        // An unknown field: one byte of tag and three of length.
+        let padding = vec![0; length - message.len() - 4];
+        wire::put_bytes(&mut message, 15, &padding);
+        assert_eq!(message.len(), length);
         message
     };
     let (fits, exceeds) = (padded(MIB), padded(MIB + 1));

@@ -53,3 +53,6 @@ impl ProbabilisticConfig {
         config
     }
 }
+
+#[cfg(test)]
+mod tests;

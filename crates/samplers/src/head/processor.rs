@@ -87,3 +87,6 @@ impl Consumer for ProbabilisticProcessor {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -127,3 +127,6 @@ fn hash_threshold(probability: f64) -> Threshold {
     // Nothing can be rejected altogether: a share too small for 14 bits keeps one of 2^14.
     Threshold::new(rejected.min(u64::from(HASH_RANGE) - 1) << HASH_SHIFT).unwrap_or(Threshold::ALWAYS)
 }
+
+#[cfg(test)]
+mod tests;

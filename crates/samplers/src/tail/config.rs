@@ -60,3 +60,6 @@ impl TailConfig {
         self.non_sampled_cache_size.map_or(Remember::Bytes(bytes), Remember::Decisions)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -224,3 +224,6 @@ async fn hand_on(mut outgoing: mpsc::UnboundedReceiver<Batch>, mut outlet: Outle
         outlet.send(batch).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

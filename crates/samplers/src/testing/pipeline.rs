@@ -1,8 +1,7 @@
 //! What stands around a processor: a next component that does as it is told, and the accounts of a stage.
 
 use std::collections::BTreeMap;
-use std::future::pending;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use forebay_otlp::Signal;
@@ -32,7 +31,6 @@ pub(crate) enum Answer {
         after: Option<Duration>,
     },
     Reject,
-    Never,
 }
 
 /// The accounts of one stage.
@@ -45,12 +43,6 @@ pub(crate) struct Account {
 }
 
 impl Downstream {
-    pub(crate) fn answering(answer: Answer) -> Arc<Self> {
-        let downstream = Self::default();
-        downstream.answer(answer);
-        Arc::new(downstream)
-    }
-
     /// From now on, batches are answered like this.
     pub(crate) fn answer(&self, answer: Answer) {
         self.state.lock().unwrap().answer = answer;
@@ -96,7 +88,6 @@ impl Consumer for Downstream {
                 Answer::Take => Ok(()),
                 Answer::Refuse { after } => Err(Refusal::Retryable { message: "full".to_owned(), after }),
                 Answer::Reject => Err(Refusal::Permanent("wrong".to_owned())),
-                Answer::Never => pending().await,
             }
         })
     }

@@ -18,10 +18,7 @@ pub(super) static TRACE_RESPONSE: Message = Message {
 
 static TRACE_PARTIAL_SUCCESS: Message = Message {
     name: "ExportTracePartialSuccess",
-    fields: &[
-        single(1, "rejectedSpans", Int64),
-        single(2, "errorMessage", String),
-    ],
+    fields: &[single(1, "rejectedSpans", Int64), single(2, "errorMessage", String)],
 };
 
 pub(super) static METRICS_REQUEST: Message = Message {
@@ -31,19 +28,12 @@ pub(super) static METRICS_REQUEST: Message = Message {
 
 pub(super) static METRICS_RESPONSE: Message = Message {
     name: "ExportMetricsServiceResponse",
-    fields: &[single(
-        1,
-        "partialSuccess",
-        Nested(&METRICS_PARTIAL_SUCCESS),
-    )],
+    fields: &[single(1, "partialSuccess", Nested(&METRICS_PARTIAL_SUCCESS))],
 };
 
 static METRICS_PARTIAL_SUCCESS: Message = Message {
     name: "ExportMetricsPartialSuccess",
-    fields: &[
-        single(1, "rejectedDataPoints", Int64),
-        single(2, "errorMessage", String),
-    ],
+    fields: &[single(1, "rejectedDataPoints", Int64), single(2, "errorMessage", String)],
 };
 
 pub(super) static LOGS_REQUEST: Message = Message {
@@ -58,8 +48,5 @@ pub(super) static LOGS_RESPONSE: Message = Message {
 
 static LOGS_PARTIAL_SUCCESS: Message = Message {
     name: "ExportLogsPartialSuccess",
-    fields: &[
-        single(1, "rejectedLogRecords", Int64),
-        single(2, "errorMessage", String),
-    ],
+    fields: &[single(1, "rejectedLogRecords", Int64), single(2, "errorMessage", String)],
 };

@@ -17,15 +17,11 @@ pub(super) static ANY_VALUE: Message = Message {
     ],
 };
 
-static ARRAY_VALUE: Message = Message {
-    name: "ArrayValue",
-    fields: &[repeated(1, "values", Nested(&ANY_VALUE))],
-};
+static ARRAY_VALUE: Message =
+    Message { name: "ArrayValue", fields: &[repeated(1, "values", Nested(&ANY_VALUE))] };
 
-static KEY_VALUE_LIST: Message = Message {
-    name: "KeyValueList",
-    fields: &[repeated(1, "values", Nested(&KEY_VALUE))],
-};
+static KEY_VALUE_LIST: Message =
+    Message { name: "KeyValueList", fields: &[repeated(1, "values", Nested(&KEY_VALUE))] };
 
 pub(super) static KEY_VALUE: Message = Message {
     name: "KeyValue",

@@ -1,8 +1,6 @@
 //! `opentelemetry/proto/metrics/v1`
 
-use super::Kind::{
-    Bool, Double, Enum, Fixed64, Id, Nested, Sfixed64, Sint32, String, Uint32, Uint64,
-};
+use super::Kind::{Bool, Double, Enum, Fixed64, Id, Nested, Sfixed64, Sint32, String, Uint32, Uint64};
 use super::common::{KEY_VALUE, RESOURCE, SCOPE};
 use super::{Message, oneof, optional, repeated, single};
 
@@ -39,10 +37,8 @@ static METRIC: Message = Message {
     ],
 };
 
-static GAUGE: Message = Message {
-    name: "Gauge",
-    fields: &[repeated(1, "dataPoints", Nested(&NUMBER_DATA_POINT))],
-};
+static GAUGE: Message =
+    Message { name: "Gauge", fields: &[repeated(1, "dataPoints", Nested(&NUMBER_DATA_POINT))] };
 
 static SUM: Message = Message {
     name: "Sum",
@@ -69,10 +65,8 @@ static EXPONENTIAL_HISTOGRAM: Message = Message {
     ],
 };
 
-static SUMMARY: Message = Message {
-    name: "Summary",
-    fields: &[repeated(1, "dataPoints", Nested(&SUMMARY_DATA_POINT))],
-};
+static SUMMARY: Message =
+    Message { name: "Summary", fields: &[repeated(1, "dataPoints", Nested(&SUMMARY_DATA_POINT))] };
 
 const AGGREGATION_TEMPORALITY: &[(&str, i32)] = &[
     ("AGGREGATION_TEMPORALITY_UNSPECIFIED", 0),
@@ -132,10 +126,7 @@ static EXPONENTIAL_HISTOGRAM_DATA_POINT: Message = Message {
 
 static BUCKETS: Message = Message {
     name: "ExponentialHistogramDataPoint.Buckets",
-    fields: &[
-        single(1, "offset", Sint32),
-        repeated(2, "bucketCounts", Uint64),
-    ],
+    fields: &[single(1, "offset", Sint32), repeated(2, "bucketCounts", Uint64)],
 };
 
 static SUMMARY_DATA_POINT: Message = Message {

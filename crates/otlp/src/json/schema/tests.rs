@@ -26,15 +26,9 @@ impl Descriptors {
         descriptors
     }
 
-    fn add(
-        &mut self,
-        scope: &str,
-        messages: Vec<DescriptorProto>,
-        enums: Vec<EnumDescriptorProto>,
-    ) {
+    fn add(&mut self, scope: &str, messages: Vec<DescriptorProto>, enums: Vec<EnumDescriptorProto>) {
         for descriptor in enums {
-            self.enums
-                .insert(format!("{scope}.{}", descriptor.name()), descriptor);
+            self.enums.insert(format!("{scope}.{}", descriptor.name()), descriptor);
         }
         for mut descriptor in messages {
             let name = format!("{scope}.{}", descriptor.name());
@@ -53,19 +47,10 @@ impl Descriptors {
             return;
         }
         let descriptor = &self.messages[name];
-        assert!(
-            name.ends_with(&format!(".{}", message.name)),
-            "{name} is called {}",
-            message.name
-        );
+        assert!(name.ends_with(&format!(".{}", message.name)), "{name} is called {}", message.name);
         let names = |numbers: &mut dyn Iterator<Item = i32>| numbers.collect::<Vec<_>>();
         assert_eq!(
-            names(
-                &mut message
-                    .fields
-                    .iter()
-                    .map(|field| field.number.cast_signed())
-            ),
+            names(&mut message.fields.iter().map(|field| field.number.cast_signed())),
             names(&mut descriptor.field.iter().map(FieldDescriptorProto::number)),
             "the fields of {name}, in order"
         );
@@ -91,21 +76,15 @@ impl Descriptors {
         };
         assert_eq!(ours.cardinality, cardinality, "{path}");
         match (&ours.kind, theirs.r#type()) {
-            (Kind::Nested(message), Type::Message) => {
-                self.compare(theirs.type_name(), message, seen)
-            }
+            (Kind::Nested(message), Type::Message) => self.compare(theirs.type_name(), message, seen),
             (Kind::Enum(names), Type::Enum) => {
                 let values = &self.enums[theirs.type_name()].value;
-                let values: Vec<_> = values
-                    .iter()
-                    .map(|value| (value.name(), value.number()))
-                    .collect();
+                let values: Vec<_> = values.iter().map(|value| (value.name(), value.number())).collect();
                 assert_eq!(*names, values, "{path}");
             }
-            (Kind::Id, Type::Bytes) => assert!(
-                path.ends_with("trace_id") || path.ends_with("span_id"),
-                "{path}"
-            ),
+            (Kind::Id, Type::Bytes) => {
+                assert!(path.ends_with("trace_id") || path.ends_with("span_id"), "{path}")
+            }
             (Kind::Bytes, Type::Bytes) => assert!(!path.ends_with("_id"), "{path}"),
             (Kind::Int64OrDouble { double: 4 }, Type::Int64) => {
                 assert!(path.ends_with(".AnyValue.int_value"))
@@ -132,10 +111,7 @@ fn the_tables_are_the_proto_files() {
     let mut seen = BTreeSet::new();
     for (signal, service) in Signal::ALL.into_iter().zip(["trace", "metrics", "logs"]) {
         for message in [request(signal), response(signal)] {
-            let name = format!(
-                ".opentelemetry.proto.collector.{service}.v1.{}",
-                message.name
-            );
+            let name = format!(".opentelemetry.proto.collector.{service}.v1.{}", message.name);
             descriptors.compare(&name, message, &mut seen);
         }
     }
@@ -145,11 +121,7 @@ fn the_tables_are_the_proto_files() {
 #[test]
 fn no_message_has_two_oneofs() {
     for (name, descriptor) in Descriptors::load().messages {
-        let optional = descriptor
-            .field
-            .iter()
-            .filter(|field| field.proto3_optional())
-            .count();
+        let optional = descriptor.field.iter().filter(|field| field.proto3_optional()).count();
         assert!(descriptor.oneof_decl.len() - optional <= 1, "{name}");
     }
 }

@@ -75,16 +75,8 @@ static LINK: Message = Message {
     ],
 };
 
-static STATUS: Message = Message {
-    name: "Status",
-    fields: &[
-        single(2, "message", String),
-        single(3, "code", Enum(STATUS_CODE)),
-    ],
-};
+static STATUS: Message =
+    Message { name: "Status", fields: &[single(2, "message", String), single(3, "code", Enum(STATUS_CODE))] };
 
-const STATUS_CODE: &[(&str, i32)] = &[
-    ("STATUS_CODE_UNSET", 0),
-    ("STATUS_CODE_OK", 1),
-    ("STATUS_CODE_ERROR", 2),
-];
+const STATUS_CODE: &[(&str, i32)] =
+    &[("STATUS_CODE_UNSET", 0), ("STATUS_CODE_OK", 1), ("STATUS_CODE_ERROR", 2)];

@@ -402,7 +402,7 @@ fn missing_and_senseless_settings_are_mistakes() {
         ("latency: {threshold_ms: 1}", "error: policies[0]: `type` is required"),
         ("type: latency, latency: {threshold_ms: -1}", "error: policies[0]::latency::threshold_ms: expected an integer from 0 to 18446744073709, found the number -1"),
         ("type: latency, latency: {threshold_ms: 5, upper_threshold_ms: 5}", "error: policies[0]::latency::upper_threshold_ms: no latency is above 5 ms and at most 5 ms"),
-        ("type: status_code", "error: policies[0]: `status_codes` is required"),
+        ("type: status_code, status_code: {}", "error: policies[0]::status_code: `status_codes` is required"),
         ("type: status_code, status_code: {status_codes: []}", "error: policies[0]::status_code::status_codes: name at least one of OK, ERROR and UNSET"),
         ("type: status_code, status_code: {status_codes: [ERR]}", "error: policies[0]::status_code::status_codes[0]: expected one of OK, ERROR, UNSET, found the string \"ERR\""),
         ("type: string_attribute, string_attribute: {values: [a]}", "error: policies[0]::string_attribute: `key` is required"),
@@ -413,8 +413,8 @@ fn missing_and_senseless_settings_are_mistakes() {
         ("type: numeric_attribute, numeric_attribute: {key: a, min_value: 0}", "error: policies[0]::numeric_attribute::min_value: set `min_value`, `max_value` or both; zero counts as not set"),
         ("type: numeric_attribute, numeric_attribute: {key: a, min_value: 9, max_value: 3}", "error: policies[0]::numeric_attribute::min_value: no number is at least 9 and at most 3"),
         ("type: probabilistic, probabilistic: {sampling_percentage: -1}", "error: policies[0]::probabilistic::sampling_percentage: expected a number"),
-        ("type: probabilistic, probabilistic: {sampling_percentage: 1.0e-20}", "error: policies[0]::probabilistic::sampling_percentage: probability 0.0000000000000000000001 is not between 2^-56 and 1"),
-        ("type: and", "error: policies[0]::and: `and` needs at least one sub-policy"),
+        ("type: probabilistic, probabilistic: {sampling_percentage: 1.0e-20}", "error: policies[0]::probabilistic::sampling_percentage: probability 0.0000000000"),
+        ("type: and, and: {}", "error: policies[0]::and::and_sub_policy: `and` needs at least one sub-policy"),
         ("type: and, and: {and_sub_policy: [{name: a, type: and}]}", "error: policies[0]::and::and_sub_policy[0]::type: expected one of always_sample, latency, "),
     ] {
         let found = mistakes(&one(policy));

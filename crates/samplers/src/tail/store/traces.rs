@@ -1,8 +1,9 @@
 //! The table of live traces: one slot of fixed size for each.
 //!
-//! Slots lie in chunks that never move, so growing copies nothing; the index holds a slot's number beside
-//! part of its hash, so growing the index reads no slots. Traces are chained in order of arrival per
-//! decision tick (see [`super::schedule`]) through their slots.
+//! Slots lie in chunks that never move, so growing copies nothing, and that are filled in order of arrival.
+//! Traces leave in that order too, so chunks empty whole and give their memory back, which then is there for
+//! spans. The index holds a slot's number beside part of its hash, so resizing the index reads no slots.
+//! Traces of one decision tick (see [`super::schedule`]) are chained through their slots.
 
 use std::hash::BuildHasher;
 
@@ -20,7 +21,7 @@ pub(crate) struct Slot {
     pub(crate) trace_id: TraceId,
     /// The newest record of its spans.
     pub(crate) last: Option<Address>,
-    /// The trace after this one in the same tick, or the next vacant slot.
+    /// The trace after this one in the same tick.
     pub(crate) next: Option<SlotNumber>,
 }
 
@@ -31,11 +32,20 @@ pub(crate) struct SlotNumber(u32);
 /// The live traces of one shard.
 #[derive(Debug, Default)]
 pub(crate) struct TraceTable {
-    chunks: Vec<Box<[Slot]>>,
-    vacant: Option<SlotNumber>,
+    chunks: Vec<Chunk>,
+    /// Numbers of chunks that have neither traces nor memory.
+    vacant: Vec<u32>,
+    /// The chunk being filled.
+    current: Option<u32>,
     index: HashTable<Indexed>,
     /// Seeded at random: ids come from outside and must not be able to collide on purpose.
     hasher: RandomState,
+}
+
+#[derive(Debug, Default)]
+struct Chunk {
+    slots: Vec<Slot>,
+    live: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +57,8 @@ struct Indexed {
 
 const CHUNK_BITS: u32 = 8;
 const CHUNK_SLOTS: usize = 1 << CHUNK_BITS;
+/// The index shrinks when it has this many times as many buckets as entries.
+const INDEX_SLACK: usize = 8;
 
 impl TraceTable {
     /// The slot of a trace, if it is live.
@@ -59,8 +71,13 @@ impl TraceTable {
     /// Adds a trace that is not there.
     pub(crate) fn insert(&mut self, trace_id: TraceId) -> SlotNumber {
         let hash = self.hash(trace_id);
-        let slot = self.vacant_slot();
-        *self.slot_mut(slot) = Slot { digest: Digest::EMPTY, trace_id, last: None, next: None };
+        let number = self.chunk_with_room();
+        let chunk = &mut self.chunks[number as usize];
+        // A slot holds memory of the budget, so their number stays far below four billion.
+        let offset = u32::try_from(chunk.slots.len()).unwrap_or(u32::MAX);
+        chunk.slots.push(Slot { digest: Digest::EMPTY, trace_id, last: None, next: None });
+        chunk.live += 1;
+        let slot = SlotNumber(number << CHUNK_BITS | offset);
         self.index.insert_unique(spread(hash), Indexed { hash, slot }, |entry| spread(entry.hash));
         slot
     }
@@ -71,18 +88,27 @@ impl TraceTable {
         if let Ok(entry) = self.index.find_entry(spread(hash), |entry| entry.slot == number) {
             entry.remove();
         }
-        let vacant = self.vacant.replace(number);
-        self.slot_mut(number).next = vacant;
+        if self.index.num_buckets() > INDEX_SLACK * self.index.len().max(CHUNK_SLOTS) {
+            self.index.shrink_to(2 * self.index.len(), |entry| spread(entry.hash));
+        }
+        let number = number.0 >> CHUNK_BITS;
+        let chunk = &mut self.chunks[number as usize];
+        chunk.live -= 1;
+        if chunk.live == 0 {
+            self.vacate(number);
+        }
     }
 
     #[inline]
     pub(crate) fn slot(&self, number: SlotNumber) -> &Slot {
-        &self.chunks[number.0 as usize >> CHUNK_BITS][number.0 as usize & (CHUNK_SLOTS - 1)]
+        let (chunk, offset) = number.parts();
+        &self.chunks[chunk].slots[offset]
     }
 
     #[inline]
     pub(crate) fn slot_mut(&mut self, number: SlotNumber) -> &mut Slot {
-        &mut self.chunks[number.0 as usize >> CHUNK_BITS][number.0 as usize & (CHUNK_SLOTS - 1)]
+        let (chunk, offset) = number.parts();
+        &mut self.chunks[chunk].slots[offset]
     }
 
     /// How many traces are live.
@@ -97,31 +123,47 @@ impl TraceTable {
 
     /// Bytes allocated.
     pub(crate) fn allocated(&self) -> usize {
-        self.chunks.len() * CHUNK_SLOTS * size_of::<Slot>() + self.index.allocation_size()
+        let chunks = self.chunks.len() - self.vacant.len();
+        chunks * CHUNK_SLOTS * size_of::<Slot>() + self.index.allocation_size()
     }
 
     fn hash(&self, trace_id: TraceId) -> u32 {
         (self.hasher.hash_one(trace_id) >> 32) as u32
     }
 
-    fn vacant_slot(&mut self) -> SlotNumber {
-        if let Some(number) = self.vacant {
-            self.vacant = self.slot(number).next;
-            return number;
+    /// The chunk for the next trace.
+    fn chunk_with_room(&mut self) -> u32 {
+        if let Some(current) = self.current
+            && self.chunks[current as usize].slots.len() < CHUNK_SLOTS
+        {
+            return current;
         }
-        // A slot holds memory of the budget, so their number stays far below four billion.
-        let first = u32::try_from(self.chunks.len() * CHUNK_SLOTS).unwrap_or(u32::MAX);
-        let empty = Slot { digest: Digest::EMPTY, trace_id: TraceId(0), last: None, next: None };
-        let mut chunk = vec![empty; CHUNK_SLOTS].into_boxed_slice();
-        for (slot, number) in chunk.iter_mut().zip(first + 1..) {
-            slot.next = Some(SlotNumber(number));
+        let number = self.vacant.pop().unwrap_or_else(|| {
+            self.chunks.push(Chunk::default());
+            u32::try_from(self.chunks.len() - 1).unwrap_or(u32::MAX)
+        });
+        self.chunks[number as usize].slots.reserve_exact(CHUNK_SLOTS);
+        self.current = Some(number);
+        number
+    }
+
+    /// Takes the slots of a chunk without traces, and its memory unless it is still being filled.
+    fn vacate(&mut self, number: u32) {
+        let slots = &mut self.chunks[number as usize].slots;
+        if self.current == Some(number) {
+            slots.clear();
+        } else {
+            *slots = Vec::new();
+            self.vacant.push(number);
         }
-        if let Some(last) = chunk.last_mut() {
-            last.next = None;
-        }
-        self.chunks.push(chunk);
-        self.vacant = Some(SlotNumber(first + 1));
-        SlotNumber(first)
+    }
+}
+
+impl SlotNumber {
+    /// Its chunk, and where it is there.
+    #[inline]
+    fn parts(self) -> (usize, usize) {
+        ((self.0 >> CHUNK_BITS) as usize, self.0 as usize & (CHUNK_SLOTS - 1))
     }
 }
 
@@ -130,3 +172,6 @@ impl TraceTable {
 fn spread(hash: u32) -> u64 {
     u64::from(hash) << 32 | u64::from(hash)
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,6 +82,27 @@ fn a_request_larger_than_the_room_is_decided_whole() {
 }
 
 #[test]
+fn memory_moves_between_traces_and_their_spans() {
+    let bound = 64 * SEGMENT_BYTES;
+    let mut tail = bounded(ERRORS, bound, usize::MAX);
+    let mut number = 0;
+    let mut traces = |count: u64, bytes| {
+        number += count;
+        request((number - count + 1..=number).map(|number| bulky(number, bytes)).collect())
+    };
+    for (requests, traces_each, bytes) in [(100, 1_000, 0), (1_000, 10, 10_000), (100, 1_000, 0)] {
+        for _ in 0..requests {
+            tail.accept(0, &traces(traces_each, bytes));
+            let allocated = tail.sampler.store.allocated();
+            assert!(allocated <= bound + 8 * SEGMENT_BYTES, "{allocated} of {bound}");
+        }
+        assert!(tail.sampler.store.in_use() > bound - 3 * SEGMENT_BYTES);
+    }
+    tail.decide_all();
+    assert!(tail.sampler.store.allocated() < 8 * SEGMENT_BYTES, "{}", tail.sampler.store.allocated());
+}
+
+#[test]
 fn a_flood_of_envelopes_does_not_take_room_for_good() {
     let bound = 16 * SEGMENT_BYTES;
     let mut tail = bounded(ERRORS, bound, usize::MAX);

@@ -1,0 +1,52 @@
+use forebay_config::read_str;
+
+use super::*;
+use crate::testing::findings;
+
+const POLICIES: &str = "policies: [{name: all, type: always_sample}]";
+
+fn read(yaml: &str) -> (TailConfig, Vec<String>) {
+    let (config, diagnostics) = read_str(yaml, |table| TailConfig::read(table, Compatibility::default()));
+    (config, findings(&diagnostics))
+}
+
+#[test]
+fn settings_and_their_defaults_are_the_collectors_but_for_counts_which_bytes_replace() {
+    let (config, found) = read(POLICIES);
+    assert_eq!(found, Vec::<String>::new());
+    assert_eq!((config.decision_wait, config.num_traces), (Duration::from_secs(30), None));
+    assert!(!config.drop_pending_traces_on_shutdown);
+    assert_eq!((config.remember_kept(7), config.remember_dropped(8)), (Remember::Bytes(7), Remember::Bytes(8)));
+
+    let (config, found) = read(&format!(
+        "{{decision_wait: 1m0.5s, num_traces: 100, drop_pending_traces_on_shutdown: true,
+          decision_cache: {{sampled_cache_size: 10, non_sampled_cache_size: 20}}, {POLICIES}}}"
+    ));
+    assert_eq!(found, Vec::<String>::new());
+    assert_eq!((config.decision_wait, config.num_traces), (Duration::from_millis(60_500), Some(100)));
+    assert!(config.drop_pending_traces_on_shutdown);
+    assert_eq!((config.remember_kept(7), config.remember_dropped(8)), (Remember::Decisions(10), Remember::Decisions(20)));
+    assert_eq!(config.policies.names(), ["all"]);
+}
+
+#[test]
+fn a_cache_of_size_zero_is_one_of_the_default_size() {
+    let (config, found) = read(&format!("{{decision_cache: {{sampled_cache_size: 0}}, {POLICIES}}}"));
+    assert_eq!((config.remember_kept(7), found), (Remember::Bytes(7), Vec::new()));
+}
+
+#[test]
+fn what_the_collector_needs_and_this_does_not_is_a_warning() {
+    let (_, found) = read(&format!("{{expected_new_traces_per_sec: 10, num_shards: 4, block_on_overflow: true, {POLICIES}}}"));
+    assert!(found.len() == 3 && found.iter().all(|finding| finding.contains("has no effect here")), "{found:?}");
+}
+
+#[test]
+fn mistakes_are_reported_at_their_keys() {
+    let (_, found) = read(&format!(
+        "{{decision_wait: -1s, num_traces: 0, decision_cache: {{sampled: 1}}, decision_wiat: 1s, {POLICIES}}}"
+    ));
+    let keys: Vec<_> = found.iter().map(|finding| finding.split([':', '`']).nth(1).unwrap().trim()).collect();
+    assert_eq!(found.len(), 4, "{found:?}");
+    assert_eq!(keys, ["decision_wait", "num_traces", "decision_cache", "unknown key"]);
+}
