@@ -114,7 +114,8 @@ impl<'a> Cursor<'a> {
 
     /// A number within `range`.
     pub fn float(&self, range: RangeInclusive<f64>) -> Option<f64> {
-        let finite = |bound: &f64| bound.is_finite().then_some(*bound);
+        // A bound that no number is beyond is not worth mentioning.
+        let finite = |bound: &f64| (bound.abs() < f64::MAX).then_some(*bound);
         let expected = format!("a number{}", bounds(finite(range.start()), finite(range.end())));
         let value = match self.node.value {
             #[expect(
@@ -156,7 +157,7 @@ impl<'a> Cursor<'a> {
 
     /// One of a few words.
     pub fn choice<T: Clone>(&self, choices: &[(&str, T)]) -> Option<T> {
-        let words = || choices.iter().map(|(word, _)| *word).collect::<Vec<_>>();
+        let words = || choices.iter().map(|(word, _)| *word).filter(|word| !word.is_empty()).collect::<Vec<_>>();
         match &self.node.value {
             Value::String(text) => match choices.iter().find(|(word, _)| word == text) {
                 Some((_, value)) => Some(value.clone()),

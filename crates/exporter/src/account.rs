@@ -35,18 +35,13 @@ pub(crate) struct PerSignal<T>([OnceLock<T>; Signal::ALL.len()]);
 impl Account {
     /// The account of the exporter `id`.
     pub(crate) fn new(telemetry: &Telemetry, id: &str, signal: Signal) -> Self {
-        let counter =
-            |name, help| telemetry.counters(name, help, &["exporter"]).with_label_values(&[id]);
+        let counter = |name, help| telemetry.counters(name, help, &["exporter"]).with_label_values(&[id]);
         let (sent, send_failed) = match signal {
-            Signal::Traces => {
-                ("otelcol_exporter_sent_spans", "otelcol_exporter_send_failed_spans")
-            }
+            Signal::Traces => ("otelcol_exporter_sent_spans", "otelcol_exporter_send_failed_spans"),
             Signal::Metrics => {
                 ("otelcol_exporter_sent_metric_points", "otelcol_exporter_send_failed_metric_points")
             }
-            Signal::Logs => {
-                ("otelcol_exporter_sent_log_records", "otelcol_exporter_send_failed_log_records")
-            }
+            Signal::Logs => ("otelcol_exporter_sent_log_records", "otelcol_exporter_send_failed_log_records"),
         };
         Self {
             ledger: telemetry.ledger(&format!("exporter/{id}"), signal),

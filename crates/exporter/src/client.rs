@@ -13,6 +13,7 @@ use std::time::Duration;
 use std::{future, io};
 
 use forebay_pipeline::BoxFuture;
+use forebay_tls::{ClientTls, TlsError};
 use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy;
@@ -56,9 +57,21 @@ pub(crate) enum Target {
 /// TLS for requests whose scheme is `https`.
 #[derive(Clone)]
 pub(crate) struct Tls {
-    pub(crate) config: Arc<ClientConfig>,
+    config: Arc<ClientConfig>,
     /// The name to verify instead of the request's host.
-    pub(crate) server_name: Option<ServerName<'static>>,
+    server_name: Option<ServerName<'static>>,
+}
+
+impl Tls {
+    /// What the settings ask for, offering the protocols `alpn`.
+    pub(crate) fn new(settings: &ClientTls, alpn: &[&[u8]]) -> Result<Self, TlsError> {
+        let name = settings.server_name().map(str::to_owned);
+        Ok(Self {
+            config: settings.config(alpn)?,
+            // The settings hold no name that is not valid.
+            server_name: name.and_then(|name| ServerName::try_from(name).ok()),
+        })
+    }
 }
 
 /// Makes connections over TCP or a Unix socket, with TLS or without.
@@ -95,9 +108,7 @@ impl Connector {
         let name = match self.tls.server_name {
             Some(name) => name,
             // An IPv6 address stands in brackets in a URI.
-            None => ServerName::try_from(
-                uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned(),
-            )?,
+            None => ServerName::try_from(uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned())?,
         };
         let stream = TlsConnector::from(self.tls.config).connect(name, stream).await?;
         let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
@@ -154,11 +165,7 @@ impl Read for Link {
 }
 
 impl Write for Link {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buffer)
     }
 

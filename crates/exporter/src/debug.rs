@@ -75,9 +75,7 @@ impl DebugConfig {
             sampling_thereafter: table
                 .integer("sampling_thereafter", 0..)
                 .unwrap_or(default.sampling_thereafter),
-            use_internal_logger: table
-                .bool("use_internal_logger")
-                .unwrap_or(default.use_internal_logger),
+            use_internal_logger: table.bool("use_internal_logger").unwrap_or(default.use_internal_logger),
         }
     }
 }

@@ -169,9 +169,10 @@ impl Consumer for FileExporter {
     fn consume(&self, batch: Batch) -> BoxFuture<'_, Result<(), Refusal>> {
         Box::pin(async move {
             let signal = batch.signal;
-            let account = Arc::clone(self.accounts.get_or_init(signal, || {
-                Arc::new(Account::new(&self.telemetry, &self.id, signal))
-            }));
+            let account = Arc::clone(
+                self.accounts
+                    .get_or_init(signal, || Arc::new(Account::new(&self.telemetry, &self.id, signal))),
+            );
             let mut writer = Arc::clone(&self.writer).lock_owned().await;
             // Counted where it is written, since this future may be dropped meanwhile.
             let writing = self.runtime.spawn_blocking(move || {

@@ -13,7 +13,6 @@ use forebay_pipeline::{Consumer, Signal};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
 use http_body_util::{BodyExt, Limited};
-use rustls::pki_types::ServerName;
 
 use crate::client::{self, Client, Connector, Target, Tls};
 use crate::compression::Compression;
@@ -63,15 +62,12 @@ impl GrpcTransport {
             Some(path) => Target::Unix(path.to_owned()),
             None => Target::Fixed(uri(&Scheme::HTTP, config.endpoint.authority(), "/")),
         };
-        let tls = Tls {
-            config: config.tls.config(&[b"h2"])?,
-            server_name: config.tls.server_name().and_then(|name| ServerName::try_from(name.to_owned()).ok()),
-        };
+        let tls = Tls::new(&config.tls, &[b"h2"])?;
         let mut builder = client::builder();
         builder.http2_only(true).http2_max_send_buf_size(config.write_buffer_size);
         if let Some(keepalive) = config.keepalive {
             builder
-                .http2_keep_alive_interval(keepalive.time)
+                .http2_keep_alive_interval(Some(keepalive.time).filter(|time| !time.is_zero()))
                 .http2_keep_alive_timeout(keepalive.timeout)
                 .http2_keep_alive_while_idle(keepalive.permit_without_stream);
         }
@@ -142,7 +138,8 @@ impl Transport for GrpcTransport {
 }
 
 fn prefix(compressed: bool, length: usize) -> Result<[u8; PREFIX], String> {
-    let length = u32::try_from(length).map_err(|_| format!("a message of {length} bytes is too large for gRPC"))?;
+    let length =
+        u32::try_from(length).map_err(|_| format!("a message of {length} bytes is too large for gRPC"))?;
     let [a, b, c, d] = length.to_be_bytes();
     Ok([u8::from(compressed), a, b, c, d])
 }

@@ -61,8 +61,8 @@ fn header(
     if RESERVED.contains(&name.as_str()) || name.as_str().starts_with("grpc-") {
         return Err("is set by the exporter itself");
     }
-    let mut value = HeaderValue::try_from(value(&name))
-        .map_err(|_| "has a value that HTTP does not allow")?;
+    let mut value =
+        HeaderValue::try_from(value(&name)).map_err(|_| "has a value that HTTP does not allow")?;
     // Most are credentials: keeps them out of HTTP/2's compression tables and of debug output.
     value.set_sensitive(true);
     Ok((name, value))
@@ -82,7 +82,10 @@ mod tests {
         ] {
             let (headers, diagnostics) = read_str(yaml, read);
             assert!(diagnostics.is_empty(), "{}", diagnostics.render(false));
-            assert_eq!((&headers["x-token"], &headers["x-scope"]), (&"secret".parse().unwrap(), &"a".parse().unwrap()));
+            assert_eq!(
+                (&headers["x-token"], &headers["x-scope"]),
+                (&"secret".parse().unwrap(), &"a".parse().unwrap())
+            );
         }
     }
 

@@ -13,7 +13,6 @@ use forebay_pipeline::{Consumer, Signal};
 use http::{HeaderMap, HeaderValue, Method, Request, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use rustls::pki_types::ServerName;
 use tokio::time::timeout;
 
 use crate::client::{self, Client, Connector, Target, Tls};
@@ -27,8 +26,8 @@ mod config;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Encoding, HttpConfig};
 use config::Urls;
+pub use config::{Encoding, HttpConfig};
 
 /// As much of an answer as is looked at.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -59,15 +58,8 @@ struct HttpTransport {
 
 impl HttpTransport {
     fn new(config: HttpConfig) -> Result<Self, BuildError> {
-        let alpn: &[&[u8]] =
-            if config.force_attempt_http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
-        let tls = Tls {
-            config: config.tls.config(alpn)?,
-            server_name: config
-                .tls
-                .server_name()
-                .and_then(|name| ServerName::try_from(name.to_owned()).ok()),
-        };
+        let alpn: &[&[u8]] = if config.force_attempt_http2 { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+        let tls = Tls::new(&config.tls, alpn)?;
         let mut builder = client::builder();
         builder
             .pool_idle_timeout(config.idle_conn_timeout)
@@ -114,7 +106,9 @@ impl Transport for HttpTransport {
 
     async fn send(&self, signal: Signal, payload: Payload) -> Outcome {
         let Some(url) = self.urls.of(signal) else {
-            return Outcome::Rejected(format!("no endpoint for {signal}: set `endpoint` or `{signal}_endpoint`"));
+            return Outcome::Rejected(format!(
+                "no endpoint for {signal}: set `endpoint` or `{signal}_endpoint`"
+            ));
         };
         let mut request = Request::new(payload);
         *request.method_mut() = Method::POST;

@@ -4,7 +4,7 @@
 //! [`http`], are transports below one sending pipeline: a queue bounded in requests, items or bytes and
 //! always in bytes, batching by concatenation of encoded requests, concurrent sending with a timeout, and
 //! retry with back-off. A transport knows its protocol and nothing of the rest; the pipeline never looks
-//! into a request except to cut one that is too large for its receiver. The others, [`file`], [`debug`]
+//! into a request except to cut one that is too large for its receiver. The others, [`mod@file`], [`debug`]
 //! and [`nop`], answer at once and need no queue.
 //!
 //! Whatever an exporter takes is delivered or counted: by the ledger `exporter/<id>` and by the

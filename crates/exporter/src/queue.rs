@@ -146,7 +146,7 @@ impl Request {
 impl Queue {
     pub(crate) fn new(config: QueueConfig, budget: Budget) -> Self {
         let max_bytes = match config.sizer {
-            Sizer::Bytes => config.queue_size,
+            Sizer::Bytes => config.queue_size.min(budget.limit()),
             Sizer::Requests | Sizer::Items => budget.limit() / BUDGET_SHARE,
         };
         Self {

@@ -49,13 +49,8 @@ impl<T: Transport> Sender<T> {
         context: &ExporterContext,
         rng: Rng,
     ) -> Self {
-        let shared = Shared {
-            id: id.to_owned(),
-            transport,
-            config,
-            context: context.clone(),
-            rng: Mutex::new(rng),
-        };
+        let shared =
+            Shared { id: id.to_owned(), transport, config, context: context.clone(), rng: Mutex::new(rng) };
         Self { shared: Arc::new(shared), lanes: PerSignal::default(), runtime: Handle::current() }
     }
 
@@ -102,9 +97,7 @@ impl<T: Transport> Consumer for Sender<T> {
             }
             let parts = self.cut(&batch)?;
             let lane = self.lane(batch.signal);
-            // The lane's requests hold charges of their own.
-            drop(batch);
-            lane.consume(parts).await
+            lane.consume(batch, parts).await
         })
     }
 

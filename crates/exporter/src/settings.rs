@@ -34,12 +34,8 @@ impl SendingConfig {
     pub fn read(table: &Table<'_>, default: Self) -> Self {
         Self {
             timeout: table.duration("timeout").map_or(default.timeout, |t| (!t.is_zero()).then_some(t)),
-            retry: table
-                .table("retry_on_failure")
-                .map_or(default.retry, |retry| RetryConfig::read(&retry)),
-            queue: table
-                .table("sending_queue")
-                .map_or(default.queue, |queue| QueueConfig::read(&queue)),
+            retry: table.table("retry_on_failure").map_or(default.retry, |retry| RetryConfig::read(&retry)),
+            queue: table.table("sending_queue").map_or(default.queue, |queue| QueueConfig::read(&queue)),
         }
     }
 }

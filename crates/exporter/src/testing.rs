@@ -19,6 +19,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
@@ -35,36 +36,44 @@ pub(crate) struct Seen {
 }
 
 /// What to answer.
-#[derive(Clone, Debug)]
-pub(crate) enum Answer {
-    Respond { status: u16, headers: HeaderMap, body: Bytes, trailers: Option<HeaderMap> },
-    /// Never answers.
-    Hang,
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+    trailers: Option<HeaderMap>,
+    hang: bool,
+    goodbye: bool,
 }
 
 impl Answer {
     pub(crate) fn status(status: u16) -> Self {
-        Self::Respond { status, headers: HeaderMap::new(), body: Bytes::new(), trailers: None }
+        Self { status: StatusCode::from_u16(status).unwrap(), ..Self::default() }
+    }
+
+    /// Never answers.
+    pub(crate) fn hang() -> Self {
+        Self { hang: true, ..Self::default() }
+    }
+
+    /// Sends GOAWAY after the answer and closes the connection when all is done.
+    pub(crate) fn goodbye(mut self) -> Self {
+        self.goodbye = true;
+        self
     }
 
     pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
-        if let Self::Respond { headers, .. } = &mut self {
-            headers.insert(name, value.parse().unwrap());
-        }
+        self.headers.insert(name, value.parse().unwrap());
         self
     }
 
     pub(crate) fn trailer(mut self, name: &'static str, value: &str) -> Self {
-        if let Self::Respond { trailers, .. } = &mut self {
-            trailers.get_or_insert_default().insert(name, value.parse().unwrap());
-        }
+        self.trailers.get_or_insert_default().insert(name, value.parse().unwrap());
         self
     }
 
     pub(crate) fn body(mut self, bytes: impl Into<Bytes>) -> Self {
-        if let Self::Respond { body, .. } = &mut self {
-            *body = bytes.into();
-        }
+        self.body = bytes.into();
         self
     }
 }
@@ -118,10 +127,7 @@ impl Backend {
         Self { address, shared, task }
     }
 
-    pub(crate) async fn start(
-        answers: impl IntoIterator<Item = Answer>,
-        finally: Answer,
-    ) -> Self {
+    pub(crate) async fn start(answers: impl IntoIterator<Item = Answer>, finally: Answer) -> Self {
         Self::at("127.0.0.1:0", None, answers, finally).await
     }
 
@@ -159,23 +165,31 @@ impl Drop for Backend {
 
 impl Shared {
     fn new(answers: impl IntoIterator<Item = Answer>, finally: Answer) -> Arc<Self> {
-        Arc::new(Self {
-            answers: Mutex::new(answers.into_iter().collect()),
-            finally,
-            seen: Mutex::default(),
-        })
+        Arc::new(Self { answers: Mutex::new(answers.into_iter().collect()), finally, seen: Mutex::default() })
     }
 
     async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self: Arc<Self>, stream: S) {
-        let service = service_fn(move |request| Arc::clone(&self).answer(request));
-        let _ = auto::Builder::new(TokioExecutor::new())
-            .serve_connection(TokioIo::new(stream), service)
-            .await;
+        let leaving = Arc::new(Notify::new());
+        let service = service_fn({
+            let leaving = Arc::clone(&leaving);
+            move |request| Arc::clone(&self).answer(request, Arc::clone(&leaving))
+        });
+        let builder = auto::Builder::new(TokioExecutor::new());
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+        tokio::select! {
+            _ = &mut connection => {}
+            () = leaving.notified() => {
+                connection.as_mut().graceful_shutdown();
+                let _ = connection.await;
+            }
+        }
     }
 
     async fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
+        leaving: Arc<Notify>,
     ) -> Result<Response<impl http_body::Body<Data = Bytes, Error = Infallible>>, Infallible> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
@@ -187,17 +201,19 @@ impl Shared {
             body,
         });
         let answer = self.answers.lock().unwrap().pop_front();
-        match answer.unwrap_or_else(|| self.finally.clone()) {
-            Answer::Hang => std::future::pending().await,
-            Answer::Respond { status, headers, body, trailers } => {
-                let body = (!body.is_empty()).then_some(Frame::data(body));
-                let frames = body.into_iter().chain(trailers.map(Frame::trailers)).map(Ok);
-                let mut response = Response::new(StreamBody::new(stream::iter(frames)));
-                *response.status_mut() = StatusCode::from_u16(status).unwrap();
-                *response.headers_mut() = headers;
-                Ok(response)
-            }
+        let answer = answer.unwrap_or_else(|| self.finally.clone());
+        if answer.hang {
+            std::future::pending::<()>().await;
         }
+        if answer.goodbye {
+            leaving.notify_one();
+        }
+        let body = (!answer.body.is_empty()).then_some(Frame::data(answer.body));
+        let frames = body.into_iter().chain(answer.trailers.map(Frame::trailers)).map(Ok);
+        let mut response = Response::new(StreamBody::new(stream::iter(frames)));
+        *response.status_mut() = answer.status;
+        *response.headers_mut() = answer.headers;
+        Ok(response)
     }
 }
 
@@ -278,10 +294,8 @@ impl Pki {
         let builder = if clients {
             let mut roots = rustls::RootCertStore::empty();
             roots.add(CertificateDer::from_pem_slice(self.ca.as_bytes()).unwrap()).unwrap();
-            let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(
-                Arc::new(roots),
-                provider,
-            );
+            let verifier =
+                rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
             builder.with_client_cert_verifier(verifier.build().unwrap())
         } else {
             builder.with_no_client_auth()

@@ -118,7 +118,7 @@ fn read(sources: &Sources) -> Option<Settings> {
 
 fn show(diagnostics: &Diagnostics) {
     if !diagnostics.is_empty() {
-        let _ = writeln!(stderr(), "{}", diagnostics.render(stderr().is_terminal()));
+        let _ = write!(stderr(), "{}", diagnostics.render(stderr().is_terminal()));
     }
 }
 

@@ -7,10 +7,12 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use forebay_pipeline::Budget;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -26,8 +28,10 @@ use crate::endpoint::{Connection, Listener};
 use crate::http::framing::{Ambiguity, Watched};
 use crate::throttle::Throttle;
 
-/// Connections of one endpoint at a time; more are closed at once.
-const MAX_CONNECTIONS: usize = 8192;
+/// Connections of one endpoint at a time: what half the budget could pay for, within these bounds.
+const CONNECTIONS: RangeInclusive<usize> = 64..=8192;
+/// What an idle connection holds, about.
+const CONNECTION_MEMORY: usize = 32 << 10;
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a connection gets to take its last answers after its last call is done.
@@ -66,6 +70,8 @@ pub(crate) struct Endpoint<S> {
     pub(crate) protocol: auto::Builder<Tracked>,
     pub(crate) lifetime: Lifetime,
     pub(crate) life: Life,
+    /// More are closed at once.
+    pub(crate) max_connections: usize,
     pub(crate) service: Arc<S>,
     /// For the log.
     pub(crate) name: String,
@@ -73,11 +79,12 @@ pub(crate) struct Endpoint<S> {
 
 /// What answers the calls of a connection.
 pub(crate) trait Serve: Send + Sync + 'static {
+    /// `call` is to be dropped with the answer.
     fn serve(
-        &self,
+        self: Arc<Self>,
         request: Request<Incoming>,
-        ambiguity: &Ambiguity,
-    ) -> impl Future<Output = Response<Answer>> + Send;
+        call: Call,
+    ) -> impl Future<Output = Result<Response<Answer>, Infallible>> + Send;
 }
 
 /// Spawns what hyper wants to be spawned, the calls of HTTP/2, so that they can be awaited.
@@ -95,7 +102,12 @@ struct Activity {
 }
 
 /// One call in flight.
-struct Call(Arc<Activity>);
+#[derive(Debug)]
+pub(crate) struct Call {
+    activity: Arc<Activity>,
+    /// Of the connection that it came on.
+    pub(crate) ambiguity: Ambiguity,
+}
 
 impl<F> hyper::rt::Executor<F> for Tracked
 where
@@ -109,9 +121,9 @@ where
 impl<S: Serve> Endpoint<S> {
     /// Accepts until the receiver stops.
     pub(crate) async fn run(self) {
-        let Self { listener, tls, protocol, lifetime, life, service, name } = self;
+        let Self { listener, tls, protocol, lifetime, life, max_connections, service, name } = self;
         let protocol = Arc::new(protocol);
-        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let room = Arc::new(Semaphore::new(max_connections));
         let logged = Throttle::new(LOG_INTERVAL);
         while let Some(accepted) = life.stop.run_until_cancelled(listener.accept()).await {
             let io = match accepted {
@@ -131,7 +143,7 @@ impl<S: Serve> Endpoint<S> {
                     tracing::warn!(
                         endpoint = name,
                         withheld,
-                        "closed a connection: {MAX_CONNECTIONS} are open"
+                        "closed a connection: {max_connections} are open"
                     );
                 }
                 continue;
@@ -178,29 +190,27 @@ async fn serve<S: Serve>(
     let ambiguity = Ambiguity::default();
     let io = TokioIo::new(Watched::new(io, ambiguity.clone()));
     let calls = Arc::clone(&activity);
+    // The service's future as it is: wrapped in another one it would take twice the room.
     let answer = hyper::service::service_fn(move |request| {
-        let (service, ambiguity, call) = (Arc::clone(&service), ambiguity.clone(), Call::begin(&calls));
-        async move {
-            let response = service.serve(request, &ambiguity).await;
-            drop(call);
-            Ok::<_, Infallible>(response)
-        }
+        let call = Call::begin(Arc::clone(&calls), ambiguity.clone());
+        Arc::clone(&service).serve(request, call)
     });
     let connection = protocol.serve_connection(io, answer);
     tokio::pin!(connection);
-    let finished = tokio::select! {
-        result = connection.as_mut() => Some(result),
-        () = activity.expires(lifetime) => None,
-        () = stop.cancelled() => None,
+    let ended = tokio::select! {
+        result = connection.as_mut() => Ok(result),
+        () = activity.expires(lifetime) => Err(lifetime.grace),
+        // Then the receiver's own deadline bounds what is in flight.
+        () = stop.cancelled() => Err(None),
     };
-    let result = match finished {
-        Some(result) => result,
-        None => {
+    let result = match ended {
+        Ok(result) => result,
+        Err(grace) => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 result = connection.as_mut() => result,
                 () = activity.is_quiet_for(LINGER) => Ok(()),
-                () = elapsed(lifetime.grace) => Ok(()),
+                () = elapsed(grace) => Ok(()),
             }
         }
     };
@@ -257,18 +267,23 @@ async fn elapsed(limit: Option<Duration>) {
 }
 
 impl Call {
-    fn begin(activity: &Arc<Activity>) -> Self {
+    fn begin(activity: Arc<Activity>, ambiguity: Ambiguity) -> Self {
         activity.calls.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(activity))
+        Self { activity, ambiguity }
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        let since_opened = u64::try_from(self.0.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.0.quiet_since.store(since_opened, Ordering::Release);
-        self.0.calls.fetch_sub(1, Ordering::AcqRel);
+        let since_opened = u64::try_from(self.activity.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.activity.quiet_since.store(since_opened, Ordering::Release);
+        self.activity.calls.fetch_sub(1, Ordering::AcqRel);
     }
+}
+
+/// How many connections an endpoint may have.
+pub(crate) fn most(budget: &Budget) -> usize {
+    (budget.limit() / 2 / CONNECTION_MEMORY).clamp(*CONNECTIONS.start(), *CONNECTIONS.end())
 }
 
 /// A builder whose timers are tokio's.

@@ -4,6 +4,7 @@
 //! its first five bytes. Reading it here puts the bytes where they stay, inflates them under the
 //! receiver's own bounds, and sees what a generic server lets pass: a call without a message, or with two.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +13,11 @@ use forebay_otlp::response::{PartialSuccess, Status as RpcStatus};
 use forebay_pipeline::Signal;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body;
+use tokio::time::timeout;
 
 use crate::answer::Answer;
 use crate::body::{Gathering, Payload, Pieces};
+use crate::connection::Call;
 use crate::inflate::Coding;
 use crate::intake::{Intake, Lane};
 use crate::reject::{Kind, Reject};
@@ -35,29 +38,36 @@ pub(crate) struct Services {
 
 impl Services {
     /// Answers one call.
-    pub(crate) async fn call<B>(&self, request: Request<B>) -> Response<Answer>
+    ///
+    /// The head is dealt with before there is a future: thousands of calls may be waiting for their
+    /// messages, and none of them needs to keep it.
+    pub(crate) fn answer<B>(
+        self: Arc<Self>,
+        request: Request<B>,
+        call: Call,
+    ) -> impl Future<Output = Result<Response<Answer>, Infallible>>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: std::fmt::Display,
     {
         let (head, body) = request.into_parts();
-        if !is_grpc(&head.headers) || head.method != Method::POST {
-            let mut response = Response::new(Answer::default());
-            *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-            return response;
-        }
-        let lane = match self.lane(head.uri.path()) {
-            Ok(lane) => lane,
-            Err(reject) => return failure(&reject),
-        };
+        let is_grpc = head.method == Method::POST && is_grpc(&head.headers);
+        let lane = self.lane(head.uri.path()).cloned();
         let coding = coding(&head.headers);
-        // Thousands of calls may be waiting for their messages; their heads need not.
-        drop(head);
-        let outcome = self.export(lane, coding, body).await;
-        self.intake.record(lane, &outcome);
-        match outcome {
-            Ok(partial) => success(&partial),
-            Err(reject) => failure(&reject),
+        async move {
+            let _call = call;
+            if !is_grpc {
+                let mut response = Response::new(Answer::default());
+                *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+                return Ok(response);
+            }
+            let lane = match lane {
+                Ok(lane) => lane,
+                Err(reject) => return Ok(failure(&reject)),
+            };
+            let outcome = self.export(&lane, coding, body).await;
+            self.intake.record(&lane, &outcome);
+            Ok(outcome.map_or_else(|reject| failure(&reject), |partial| success(&partial)))
         }
     }
 
@@ -80,13 +90,12 @@ impl Services {
         B: Body<Data = Bytes> + Unpin,
         B::Error: std::fmt::Display,
     {
-        let message = self.message(coding?, Pieces::new(body));
-        let payload = match self.read_timeout {
-            None => message.await?,
-            Some(limit) => tokio::time::timeout(limit, message).await.map_err(|_| {
-                Reject::new(Kind::TooSlow, format!("the request did not arrive within {limit:?}"))
-            })??,
-        };
+        let coding = coding?;
+        let _memory = self.intake.enter().await?;
+        let limit = self.read_timeout.unwrap_or(Duration::MAX);
+        let payload = timeout(limit, self.message(coding, Pieces::new(body))).await.map_err(|_| {
+            Reject::new(Kind::TooSlow, format!("the request did not arrive within {limit:?}"))
+        })??;
         self.intake.submit(lane, payload).await
     }
 

@@ -4,6 +4,7 @@ mod answer;
 pub(crate) mod cors;
 pub(crate) mod framing;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,15 +14,16 @@ use forebay_otlp::response::PartialSuccess;
 use forebay_pipeline::Signal;
 use http::{HeaderMap, Method, Request, Response, Version, header, request};
 use http_body::Body;
+use tokio::time::timeout;
 
 use crate::answer::Answer;
 use crate::body::{Gathering, Payload, Pieces};
+use crate::connection::Call;
 use crate::inflate::Coding;
 use crate::intake::{Intake, Lane};
 use crate::reject::{Kind, Reject};
 use answer::Encoding;
 use cors::Cors;
-use framing::Ambiguity;
 
 /// A JSON body beyond this size is decoded on a thread of its own.
 const JSON_INLINE: usize = 128 << 10;
@@ -44,20 +46,24 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Answers one request. `ambiguity` belongs to the connection that it came on.
-    pub(crate) async fn call<B>(&self, request: Request<B>, ambiguity: &Ambiguity) -> Response<Answer>
+    /// Answers one request.
+    pub(crate) async fn answer<B>(
+        self: Arc<Self>,
+        request: Request<B>,
+        call: Call,
+    ) -> Result<Response<Answer>, Infallible>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: std::fmt::Display,
     {
         let (head, body) = request.into_parts();
-        let close = ambiguity.take() && head.headers.contains_key(header::TRANSFER_ENCODING);
+        let close = call.ambiguity.take() && head.headers.contains_key(header::TRANSFER_ENCODING);
         let mut response = match self.cors.as_ref().and_then(|cors| cors.preflight(&head)) {
             Some(preflight) => preflight,
             None => self.post(&head, body).await,
         };
         if head.version < Version::HTTP_2 {
-            ambiguity.await_head();
+            call.ambiguity.await_head();
         }
         if let Some(cors) = &self.cors {
             cors.allow(&head.headers, response.headers_mut());
@@ -68,7 +74,7 @@ impl Service {
         for (name, value) in &self.response_headers {
             response.headers_mut().insert(name, value.clone());
         }
-        response
+        Ok(response)
     }
 
     async fn post<B>(&self, head: &request::Parts, body: B) -> Response<Answer>
@@ -131,14 +137,12 @@ impl Service {
         B::Error: std::fmt::Display,
     {
         let encoding = content?;
+        let _memory = self.intake.enter().await?;
         let coding = self.coding(headers)?;
-        let body = self.body(coding, headers, pieces);
-        let payload = match self.read_timeout {
-            None => body.await?,
-            Some(limit) => tokio::time::timeout(limit, body).await.map_err(|_| {
-                Reject::new(Kind::TooSlow, format!("the body did not arrive within {limit:?}"))
-            })??,
-        };
+        let limit = self.read_timeout.unwrap_or(Duration::MAX);
+        let payload = timeout(limit, self.body(coding, headers, pieces))
+            .await
+            .map_err(|_| Reject::new(Kind::TooSlow, format!("the body did not arrive within {limit:?}")))??;
         let payload = match encoding {
             Encoding::Protobuf => payload,
             Encoding::Json => from_json(lane.signal(), payload).await?,
@@ -223,5 +227,5 @@ where
         }
     };
     // Whether everything was read or not: the answer follows, and hyper closes what is out of step.
-    let _ = tokio::time::timeout(DRAIN_TIME, read).await;
+    let _ = timeout(DRAIN_TIME, read).await;
 }

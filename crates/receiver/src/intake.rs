@@ -18,6 +18,8 @@ use crate::throttle::Throttle;
 
 /// How long a request waits for room in the budget before it is refused.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// What a call holds while it waits for its body: its task, its stream, its first buffer.
+const CALL_MEMORY: usize = 4 << 10;
 /// At most one log line of a kind in this time.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -83,6 +85,17 @@ impl Intake {
     /// The way of `signal`, if any pipeline takes it.
     pub(crate) fn lane(&self, signal: Signal) -> Option<&Arc<Lane>> {
         self.lanes.iter().flatten().find(|lane| lane.signal == signal)
+    }
+
+    /// Charges for a call itself, so that a flood of calls without bodies has a bound too.
+    pub(crate) async fn enter(&self) -> Result<Charge, Reject> {
+        let budget = &self.allowance.budget;
+        match budget.reserve(CALL_MEMORY) {
+            Ok(charge) => Ok(charge),
+            Err(_) => {
+                Box::pin(budget.reserve_within(CALL_MEMORY, PATIENCE)).await.map_err(Reject::overloaded)
+            }
+        }
     }
 
     /// Hands a whole request to the pipelines.

@@ -1,5 +1,6 @@
 //! The running receiver: its endpoints from start to shutdown.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,19 +16,18 @@ use tokio_util::sync::DropGuard;
 
 use crate::answer::Answer;
 use crate::config::{GrpcConfig, HttpConfig, OtlpConfig};
-use crate::connection::{self, Life, Lifetime, Serve};
+use crate::connection::{self, Call, Life, Lifetime, Serve};
 use crate::endpoint::{Endpoint, Listener};
 use crate::grpc::Services;
 use crate::http::Service;
-use crate::http::framing::Ambiguity;
 use crate::intake::{Intake, Surroundings};
 use crate::metrics::Transport;
 
 /// Flow control: a request of 200 KB, or several at once, must not wait for window updates.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
-/// Large frames mean few pieces per message.
-const MAX_FRAME: u32 = 256 << 10;
+/// Few pieces per message; beyond this it makes no difference.
+const MAX_FRAME: u32 = 64 << 10;
 /// Answers are small; more than this waits for the client to take them.
 const SEND_BUFFER: usize = 64 << 10;
 /// What an export needs is a tenth of it.
@@ -186,6 +186,7 @@ async fn grpc_endpoint(
         protocol,
         lifetime: config.lifetime,
         life: life.clone(),
+        max_connections: connection::most(surroundings.budget),
         service: Arc::new(Services { intake, read_timeout: config.read_timeout }),
         name: config.endpoint.to_string(),
     })
@@ -218,6 +219,7 @@ async fn http_endpoint(
         protocol,
         lifetime: Lifetime { idle: config.idle_timeout, ..Lifetime::default() },
         life: life.clone(),
+        max_connections: connection::most(surroundings.budget),
         service: Arc::new(Service {
             intake,
             paths: config.paths,
@@ -261,13 +263,21 @@ fn hint(error: &io::Error) -> &'static str {
 }
 
 impl Serve for Services {
-    async fn serve(&self, request: Request<Incoming>, _: &Ambiguity) -> Response<Answer> {
-        self.call(request).await
+    fn serve(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        call: Call,
+    ) -> impl Future<Output = Result<Response<Answer>, Infallible>> + Send {
+        self.answer(request, call)
     }
 }
 
 impl Serve for Service {
-    async fn serve(&self, request: Request<Incoming>, ambiguity: &Ambiguity) -> Response<Answer> {
-        self.call(request, ambiguity).await
+    fn serve(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        call: Call,
+    ) -> impl Future<Output = Result<Response<Answer>, Infallible>> + Send {
+        self.answer(request, call)
     }
 }

@@ -2,14 +2,20 @@
 
 /// FNV-1a of 64 bits over the concatenation of `parts`.
 pub(crate) fn fnv1a_64(parts: &[&[u8]]) -> u64 {
-    parts.iter().copied().flatten().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-    })
+    parts
+        .iter()
+        .copied()
+        .flatten()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
 /// FNV-1a of 32 bits over the concatenation of `parts`.
 pub(crate) fn fnv1a_32(parts: &[&[u8]]) -> u32 {
-    parts.iter().copied().flatten().fold(0x811c_9dc5, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+    parts
+        .iter()
+        .copied()
+        .flatten()
+        .fold(0x811c_9dc5, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 #[cfg(test)]

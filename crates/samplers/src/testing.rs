@@ -3,6 +3,7 @@
 
 pub(crate) mod model;
 pub(crate) mod pipeline;
+pub(crate) mod raw;
 
 use forebay_config::{Diagnostics, Table, read_str};
 use forebay_otlp::{SpanIndex, TraceId};

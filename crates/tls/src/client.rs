@@ -40,8 +40,7 @@ impl ClientTls {
             insecure_skip_verify: table.bool("insecure_skip_verify").unwrap_or(false),
             ca: ca(table),
             include_platform_roots: table.bool("include_system_ca_certs_pool").unwrap_or(false),
-            identity: Identity::read(table, &options.provider, reload::interval(table))
-                .unwrap_or(None),
+            identity: Identity::read(table, &options.provider, reload::interval(table)).unwrap_or(None),
             server_name: server_name(table),
             options,
         }
@@ -68,8 +67,9 @@ impl ClientTls {
             .with_protocol_versions(self.options.versions)?;
         let builder = self.verification(builder);
         let mut config = match &self.identity {
-            Some(identity) => builder
-                .with_client_cert_resolver(identity.resolver() as Arc<dyn ResolvesClientCert>),
+            Some(identity) => {
+                builder.with_client_cert_resolver(identity.resolver() as Arc<dyn ResolvesClientCert>)
+            }
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
@@ -82,14 +82,10 @@ impl ClientTls {
     ) -> ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
         if self.insecure_skip_verify {
             let verifier = AnyServer::new(Arc::clone(&self.options.provider));
-            return builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(verifier));
+            return builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
         }
         match &self.ca {
-            Some(ca) if !self.include_platform_roots => {
-                builder.with_root_certificates(Arc::clone(ca))
-            }
+            Some(ca) if !self.include_platform_roots => builder.with_root_certificates(Arc::clone(ca)),
             Some(ca) => {
                 let mut roots = platform_roots();
                 roots.extend(ca.roots.iter().cloned());
@@ -106,30 +102,18 @@ fn ca(table: &Table<'_>) -> Option<Arc<RootCertStore>> {
     match source.add_to(&mut roots) {
         Ok(()) => Some(Arc::new(roots)),
         Err(error) => {
-            table.error(
-                if source.is_file() {
-                    "ca_file"
-                } else {
-                    "ca_pem"
-                },
-                error.to_string(),
-            );
+            table.error(if source.is_file() { "ca_file" } else { "ca_pem" }, error.to_string());
             None
         }
     }
 }
 
 fn server_name(table: &Table<'_>) -> Option<String> {
-    let name = table
-        .string("server_name_override")
-        .filter(|name| !name.is_empty())?;
+    let name = table.string("server_name_override").filter(|name| !name.is_empty())?;
     match ServerName::try_from(name.as_str()) {
         Ok(_) => Some(name),
         Err(_) => {
-            table.error(
-                "server_name_override",
-                format!("`{name}` is neither a DNS name nor an IP address"),
-            );
+            table.error("server_name_override", format!("`{name}` is neither a DNS name nor an IP address"));
             None
         }
     }
@@ -137,12 +121,9 @@ fn server_name(table: &Table<'_>) -> Option<String> {
 
 fn platform_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
-    let (added, _) =
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if added == 0 {
-        tracing::info!(
-            "the platform has no root certificates; using Mozilla's, which are compiled in"
-        );
+        tracing::info!("the platform has no root certificates; using Mozilla's, which are compiled in");
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     roots

@@ -38,48 +38,27 @@ impl Identity {
         let (certificate, key) = match (certificate, key) {
             (Some(certificate), Some(key)) => (certificate, key),
             (Some(_), None) => {
-                table.error(
-                    "key_file",
-                    "a certificate needs its private key: set `key_file` or `key_pem`",
-                );
+                table.error("key_file", "a certificate needs its private key: set `key_file` or `key_pem`");
                 return Err(Reported);
             }
             (None, Some(_)) => {
-                table.error(
-                    "cert_file",
-                    "a private key needs its certificate: set `cert_file` or `cert_pem`",
-                );
+                table
+                    .error("cert_file", "a private key needs its certificate: set `cert_file` or `cert_pem`");
                 return Err(Reported);
             }
             (None, None) => return Ok(None),
         };
         if let Err(error) = certificate.certificates() {
-            table.error(
-                if certificate.is_file() {
-                    "cert_file"
-                } else {
-                    "cert_pem"
-                },
-                error.to_string(),
-            );
+            table.error(if certificate.is_file() { "cert_file" } else { "cert_pem" }, error.to_string());
             return Err(Reported);
         }
         match load(&certificate, &key, provider) {
             Ok(loaded) => {
                 let provider = Arc::clone(provider);
-                Ok(Some(Self {
-                    certificate,
-                    key,
-                    reload_interval,
-                    provider,
-                    loaded,
-                }))
+                Ok(Some(Self { certificate, key, reload_interval, provider, loaded }))
             }
             Err(error) => {
-                table.error(
-                    if key.is_file() { "key_file" } else { "key_pem" },
-                    error.to_string(),
-                );
+                table.error(if key.is_file() { "key_file" } else { "key_pem" }, error.to_string());
                 Err(Reported)
             }
         }
@@ -87,22 +66,10 @@ impl Identity {
 
     /// Presents the pair in handshakes, read again every `reload_interval`.
     pub(crate) fn resolver(&self) -> Arc<Resolver> {
-        let Self {
-            certificate,
-            key,
-            provider,
-            ..
-        } = self.clone();
-        let every = self
-            .reload_interval
-            .filter(|_| certificate.is_file() || key.is_file());
+        let Self { certificate, key, provider, .. } = self.clone();
+        let every = self.reload_interval.filter(|_| certificate.is_file() || key.is_file());
         let load = move || load(&certificate, &key, &provider);
-        Arc::new(Resolver(Reloading::new(
-            "TLS certificate",
-            Arc::clone(&self.loaded),
-            every,
-            load,
-        )))
+        Arc::new(Resolver(Reloading::new("TLS certificate", Arc::clone(&self.loaded), every, load)))
     }
 }
 
@@ -117,11 +84,7 @@ impl ResolvesServerCert for Resolver {
 }
 
 impl ResolvesClientCert for Resolver {
-    fn resolve(
-        &self,
-        _root_hints: &[&[u8]],
-        _schemes: &[SignatureScheme],
-    ) -> Option<Arc<CertifiedKey>> {
+    fn resolve(&self, _root_hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         Some(self.0.current())
     }
 

@@ -31,8 +31,7 @@ impl Source {
         if path.is_some() && pem.is_some() {
             table.error(text, format!("`{file}` and `{text}` exclude each other"));
         }
-        path.map(|path| Self::File(path.into()))
-            .or(pem.map(Self::Text))
+        path.map(|path| Self::File(path.into())).or(pem.map(Self::Text))
     }
 
     /// Whether reading again can give something else.
@@ -42,12 +41,9 @@ impl Source {
 
     /// The certificates, at least one, in their order.
     pub(crate) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-        let certificates: Result<Vec<_>, _> =
-            CertificateDer::pem_slice_iter(&self.bytes()?).collect();
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.bytes()?).collect();
         match certificates {
-            Ok(certificates) if certificates.is_empty() => {
-                Err(self.wrong("holds no PEM certificate"))
-            }
+            Ok(certificates) if certificates.is_empty() => Err(self.wrong("holds no PEM certificate")),
             Ok(certificates) => Ok(certificates),
             Err(error) => Err(self.wrong(format!("is not PEM: {error}"))),
         }
@@ -77,18 +73,14 @@ impl Source {
             Self::File(path) => format!("`{}`", path.display()),
             Self::Text(_) => "the text".to_owned(),
         };
-        TlsError::Content {
-            origin,
-            problem: problem.into(),
-        }
+        TlsError::Content { origin, problem: problem.into() }
     }
 
     fn bytes(&self) -> Result<Vec<u8>, TlsError> {
         match self {
-            Self::File(path) => fs::read(path).map_err(|source| TlsError::Read {
-                path: path.clone(),
-                source,
-            }),
+            Self::File(path) => {
+                fs::read(path).map_err(|source| TlsError::Read { path: path.clone(), source })
+            }
             Self::Text(text) => Ok(text.clone().into_bytes()),
         }
     }

@@ -35,16 +35,8 @@ impl<T: Clone> Reloading<T> {
         every: Option<Duration>,
         load: impl Fn() -> Result<T, TlsError> + Send + Sync + 'static,
     ) -> Self {
-        let state = Mutex::new(State {
-            current,
-            loaded_at: Instant::now(),
-        });
-        Self {
-            what,
-            every,
-            load: Box::new(load),
-            state,
-        }
+        let state = Mutex::new(State { current, loaded_at: Instant::now() });
+        Self { what, every, load: Box::new(load), state }
     }
 
     /// The value as of now.
@@ -54,10 +46,7 @@ impl<T: Clone> Reloading<T> {
 
     fn current_at(&self, now: Instant) -> T {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if self
-            .every
-            .is_some_and(|every| now.saturating_duration_since(state.loaded_at) >= every)
-        {
+        if self.every.is_some_and(|every| now.saturating_duration_since(state.loaded_at) >= every) {
             state.loaded_at = now;
             match (self.load)() {
                 Ok(loaded) => state.current = loaded,
@@ -81,9 +70,7 @@ impl<T> fmt::Debug for Reloading<T> {
 
 /// Reads `reload_interval`; zero is never, as in the Collector.
 pub(crate) fn interval(table: &Table<'_>) -> Option<Duration> {
-    table
-        .duration("reload_interval")
-        .filter(|interval| !interval.is_zero())
+    table.duration("reload_interval").filter(|interval| !interval.is_zero())
 }
 
 #[cfg(test)]
@@ -96,14 +83,9 @@ mod tests {
     /// Loads 1, 2, an error, 4, …
     fn counting(every: Option<Duration>) -> Reloading<u32> {
         let calls = Arc::new(AtomicU32::new(0));
-        Reloading::new("number", 0, every, move || {
-            match calls.fetch_add(1, Ordering::Relaxed) + 1 {
-                3 => Err(TlsError::Content {
-                    origin: "3".into(),
-                    problem: "is odd".into(),
-                }),
-                call => Ok(call),
-            }
+        Reloading::new("number", 0, every, move || match calls.fetch_add(1, Ordering::Relaxed) + 1 {
+            3 => Err(TlsError::Content { origin: "3".into(), problem: "is odd".into() }),
+            call => Ok(call),
         })
     }
 
@@ -119,9 +101,6 @@ mod tests {
     #[test]
     fn never_loads_without_an_interval() {
         let value = counting(None);
-        assert_eq!(
-            value.current_at(Instant::now() + Duration::from_secs(1 << 30)),
-            0
-        );
+        assert_eq!(value.current_at(Instant::now() + Duration::from_secs(1 << 30)), 0);
     }
 }

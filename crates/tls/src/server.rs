@@ -32,23 +32,13 @@ impl ServerTls {
         let interval = reload::interval(table);
         table.accept("ca_file", "a server verifies clients by `client_ca_file`");
         table.accept("ca_pem", "a server verifies clients by `client_ca_file`");
-        table.accept(
-            "include_system_ca_certs_pool",
-            "a server verifies clients by `client_ca_file`",
-        );
+        table.accept("include_system_ca_certs_pool", "a server verifies clients by `client_ca_file`");
         let client_ca = client_ca(table, &options, interval);
         let identity = Identity::read(table, &options.provider, interval);
         if let Ok(None) = identity {
-            table.error(
-                "cert_file",
-                "a TLS server needs a certificate: set `cert_file` and `key_file`",
-            );
+            table.error("cert_file", "a TLS server needs a certificate: set `cert_file` and `key_file`");
         }
-        Some(Self {
-            identity: identity.ok()??,
-            client_ca: client_ca.ok()?,
-            options,
-        })
+        Some(Self { identity: identity.ok()??, client_ca: client_ca.ok()?, options })
     }
 
     /// What to hand to rustls, accepting `alpn` in this order of preference.
@@ -62,8 +52,7 @@ impl ServerTls {
             Some(ca) => builder.with_client_cert_verifier(ca.verifier()),
             None => builder.with_no_client_auth(),
         };
-        let mut config =
-            builder.with_cert_resolver(self.identity.resolver() as Arc<dyn ResolvesServerCert>);
+        let mut config = builder.with_cert_resolver(self.identity.resolver() as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(Arc::new(config))
     }
@@ -77,17 +66,10 @@ fn client_ca(
 ) -> Result<Option<ClientCa>, Reported> {
     let reload = table.bool("client_ca_file_reload").unwrap_or(false);
     let every = reload.then(|| interval.unwrap_or(CLIENT_CA_RELOAD));
-    let Some(path) = table
-        .string("client_ca_file")
-        .filter(|path| !path.is_empty())
-    else {
+    let Some(path) = table.string("client_ca_file").filter(|path| !path.is_empty()) else {
         return Ok(None);
     };
-    match ClientCa::load(
-        Source::File(path.into()),
-        every,
-        Arc::clone(&options.provider),
-    ) {
+    match ClientCa::load(Source::File(path.into()), every, Arc::clone(&options.provider)) {
         Ok(ca) => Ok(Some(ca)),
         Err(error) => {
             table.error("client_ca_file", error.to_string());

@@ -22,10 +22,7 @@ fn ca() -> Ca {
 /// Writes `NAME.crt` and `NAME.key`, for the DNS name `NAME`, signed by `ca`.
 fn issue(ca: &Ca, dir: &Path, name: &str) {
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new([name.to_owned()])
-        .unwrap()
-        .signed_by(&key, ca)
-        .unwrap();
+    let certificate = CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, ca).unwrap();
     fs::write(dir.join(name).with_extension("crt"), certificate.pem()).unwrap();
     fs::write(dir.join(name).with_extension("key"), key.serialize_pem()).unwrap();
 }
@@ -42,22 +39,19 @@ fn directory() -> tempfile::TempDir {
 
 /// `DIR` in `yaml` stands for `dir`.
 fn server(dir: &Path, yaml: &str) -> ServerTls {
-    let (server, diagnostics) =
-        read_str(&yaml.replace("DIR", dir.to_str().unwrap()), ServerTls::read);
+    let (server, diagnostics) = read_str(&yaml.replace("DIR", dir.to_str().unwrap()), ServerTls::read);
     assert!(!diagnostics.has_errors(), "{}", diagnostics.render(false));
     server.unwrap()
 }
 
 fn client(dir: &Path, yaml: &str) -> ClientTls {
-    let (client, diagnostics) =
-        read_str(&yaml.replace("DIR", dir.to_str().unwrap()), ClientTls::read);
+    let (client, diagnostics) = read_str(&yaml.replace("DIR", dir.to_str().unwrap()), ClientTls::read);
     assert!(!diagnostics.has_errors(), "{}", diagnostics.render(false));
     client
 }
 
 fn server_mistakes(dir: &Path, yaml: &str) -> String {
-    let (server, diagnostics) =
-        read_str(&yaml.replace("DIR", dir.to_str().unwrap()), ServerTls::read);
+    let (server, diagnostics) = read_str(&yaml.replace("DIR", dir.to_str().unwrap()), ServerTls::read);
     let text = diagnostics.render(false);
     assert!(diagnostics.has_errors(), "{text}");
     drop(server);
@@ -79,11 +73,7 @@ fn handshake(
     let name = ServerName::try_from(name).unwrap();
     let mut client = ClientConnection::new(client.config(&[b"h2"]).unwrap(), name).unwrap();
     let mut server = ServerConnection::new(server.config(&[b"h2", b"http/1.1"]).unwrap()).unwrap();
-    while client.is_handshaking()
-        || server.is_handshaking()
-        || client.wants_write()
-        || server.wants_write()
-    {
+    while client.is_handshaking() || server.is_handshaking() || client.wants_write() || server.wants_write() {
         let mut records = Vec::new();
         while client.wants_write() {
             client.write_tls(&mut records).unwrap();
@@ -107,17 +97,13 @@ fn handshake(
 }
 
 const SERVER: &str = "{cert_file: DIR/server.crt, key_file: DIR/server.key}";
-const MUTUAL: &str =
-    "{cert_file: DIR/server.crt, key_file: DIR/server.key, client_ca_file: DIR/ca.crt}";
+const MUTUAL: &str = "{cert_file: DIR/server.crt, key_file: DIR/server.key, client_ca_file: DIR/ca.crt}";
 
 #[test]
 fn a_client_with_the_ca_reaches_the_server_and_agrees_on_alpn() {
     let dir = directory();
-    let (server, client) = handshake(
-        &server(dir.path(), SERVER),
-        &client(dir.path(), "ca_file: DIR/ca.crt"),
-    )
-    .unwrap();
+    let (server, client) =
+        handshake(&server(dir.path(), SERVER), &client(dir.path(), "ca_file: DIR/ca.crt")).unwrap();
     assert_eq!(server.alpn_protocol(), Some(&b"h2"[..]));
     assert_eq!(client.protocol_version(), Some(ProtocolVersion::TLSv1_3));
 }
@@ -134,15 +120,9 @@ fn a_client_with_other_roots_refuses_the_server_unless_told_not_to_look() {
 fn the_servers_name_is_verified_and_can_be_overridden() {
     let dir = directory();
     let server = server(dir.path(), SERVER);
-    let other = client(
-        dir.path(),
-        "{ca_file: DIR/ca.crt, server_name_override: elsewhere.example}",
-    );
+    let other = client(dir.path(), "{ca_file: DIR/ca.crt, server_name_override: elsewhere.example}");
     assert!(handshake(&server, &other).is_err());
-    let right = client(
-        dir.path(),
-        "{ca_file: DIR/ca.crt, server_name_override: server}",
-    );
+    let right = client(dir.path(), "{ca_file: DIR/ca.crt, server_name_override: server}");
     assert!(handshake(&server, &right).is_ok());
 }
 
@@ -166,17 +146,11 @@ fn versions_and_suites_bound_what_is_negotiated() {
     let dir = directory();
     let yaml = "{cert_file: DIR/server.crt, key_file: DIR/server.key, max_version: '1.2',
                  cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256], curve_preferences: [P256]}";
-    let (server, _) = handshake(
-        &server(dir.path(), yaml),
-        &client(dir.path(), "ca_file: DIR/ca.crt"),
-    )
-    .unwrap();
+    let (server, _) =
+        handshake(&server(dir.path(), yaml), &client(dir.path(), "ca_file: DIR/ca.crt")).unwrap();
     assert_eq!(server.protocol_version(), Some(ProtocolVersion::TLSv1_2));
     let suite = server.negotiated_cipher_suite().unwrap().suite();
-    assert_eq!(
-        suite,
-        rustls::CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
-    );
+    assert_eq!(suite, rustls::CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256);
 }
 
 #[test]
@@ -184,15 +158,9 @@ fn pem_in_the_configuration_is_as_good_as_files() {
     let dir = directory();
     let indented = |name: &str| {
         let text = fs::read_to_string(dir.path().join(name)).unwrap();
-        text.lines()
-            .map(|line| format!("  {line}\n"))
-            .collect::<String>()
+        text.lines().map(|line| format!("  {line}\n")).collect::<String>()
     };
-    let yaml = format!(
-        "cert_pem: |\n{}key_pem: |\n{}",
-        indented("server.crt"),
-        indented("server.key")
-    );
+    let yaml = format!("cert_pem: |\n{}key_pem: |\n{}", indented("server.crt"), indented("server.key"));
     let ca = format!("ca_pem: |\n{}", indented("ca.crt"));
     assert!(handshake(&server(dir.path(), &yaml), &client(dir.path(), &ca)).is_ok());
     assert!(!format!("{:?}", server(dir.path(), &yaml)).contains("PRIVATE"));
@@ -257,46 +225,14 @@ fn missing_and_broken_files_are_reported_at_their_keys() {
     let dir = directory();
     fs::write(dir.path().join("empty"), "").unwrap();
     let cases = [
-        (
-            "{cert_file: DIR/none, key_file: DIR/server.key}",
-            "cert_file",
-            "cannot read",
-        ),
-        (
-            "{cert_file: DIR/empty, key_file: DIR/server.key}",
-            "cert_file",
-            "holds no PEM certificate",
-        ),
-        (
-            "{cert_file: DIR/server.crt, key_file: DIR/none}",
-            "key_file",
-            "cannot read",
-        ),
-        (
-            "{cert_file: DIR/server.crt, key_file: DIR/server.crt}",
-            "key_file",
-            "private key",
-        ),
-        (
-            "{cert_file: DIR/server.crt, key_file: DIR/client.key}",
-            "key_file",
-            "is not the private key of",
-        ),
-        (
-            "{cert_file: DIR/server.crt}",
-            "key_file",
-            "needs its private key",
-        ),
-        (
-            "{key_file: DIR/server.key}",
-            "cert_file",
-            "needs its certificate",
-        ),
-        (
-            "{cert_pem: '', key_pem: ''}",
-            "cert_file",
-            "needs a certificate",
-        ),
+        ("{cert_file: DIR/none, key_file: DIR/server.key}", "cert_file", "cannot read"),
+        ("{cert_file: DIR/empty, key_file: DIR/server.key}", "cert_file", "holds no PEM certificate"),
+        ("{cert_file: DIR/server.crt, key_file: DIR/none}", "key_file", "cannot read"),
+        ("{cert_file: DIR/server.crt, key_file: DIR/server.crt}", "key_file", "private key"),
+        ("{cert_file: DIR/server.crt, key_file: DIR/client.key}", "key_file", "is not the private key of"),
+        ("{cert_file: DIR/server.crt}", "key_file", "needs its private key"),
+        ("{key_file: DIR/server.key}", "cert_file", "needs its certificate"),
+        ("{cert_pem: '', key_pem: ''}", "cert_file", "needs a certificate"),
         (
             "{cert_file: DIR/server.crt, cert_pem: x, key_file: DIR/server.key}",
             "cert_pem",
@@ -310,10 +246,7 @@ fn missing_and_broken_files_are_reported_at_their_keys() {
     ];
     for (yaml, key, message) in cases {
         let text = server_mistakes(dir.path(), yaml);
-        assert!(
-            text.contains(key) && text.contains(message),
-            "{yaml}\n{text}"
-        );
+        assert!(text.contains(key) && text.contains(message), "{yaml}\n{text}");
     }
     assert!(client_mistakes("ca_file: /nowhere/ca.crt").contains("cannot read `/nowhere/ca.crt`"));
 }
@@ -324,18 +257,9 @@ fn what_rustls_cannot_do_is_an_error_that_says_so() {
         ("min_version: '1.0'", "TLS 1.0 is not supported"),
         ("max_version: '1.1'", "TLS 1.1 is not supported"),
         ("min_version: '2'", "unknown TLS version `2`"),
-        (
-            "{min_version: '1.3', max_version: '1.2'}",
-            "`max_version` is below `min_version`",
-        ),
-        (
-            "cipher_suites: [TLS_RSA_WITH_RC4_128_SHA]",
-            "supported: TLS_AES_256_GCM_SHA384",
-        ),
-        (
-            "curve_preferences: [brainpool]",
-            "unknown curve `brainpool`",
-        ),
+        ("{min_version: '1.3', max_version: '1.2'}", "`max_version` is below `min_version`"),
+        ("cipher_suites: [TLS_RSA_WITH_RC4_128_SHA]", "supported: TLS_AES_256_GCM_SHA384"),
+        ("curve_preferences: [brainpool]", "unknown curve `brainpool`"),
         ("tpm: {enabled: true}", "TPM"),
         ("server_name_override: 'a b'", "neither a DNS name"),
     ] {

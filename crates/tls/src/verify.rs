@@ -31,21 +31,11 @@ impl ClientCa {
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, TlsError> {
         let loaded = load(&source, &provider)?;
-        Ok(Self {
-            source,
-            every,
-            provider,
-            loaded,
-        })
+        Ok(Self { source, every, provider, loaded })
     }
 
     pub(crate) fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
-        let Self {
-            source,
-            every,
-            provider,
-            loaded,
-        } = self.clone();
+        let Self { source, every, provider, loaded } = self.clone();
         if every.is_none() {
             return loaded;
         }
@@ -55,16 +45,10 @@ impl ClientCa {
     }
 }
 
-fn load(
-    source: &Source,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+fn load(source: &Source, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let mut roots = RootCertStore::empty();
     source.add_to(&mut roots)?;
-    Ok(
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
-            .build()?,
-    )
+    Ok(WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build()?)
 }
 
 /// Asks the verifier of the moment.
@@ -86,9 +70,7 @@ impl ClientCertVerifier for ReloadingClients {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.delegate
-            .current()
-            .verify_client_cert(end_entity, intermediates, now)
+        self.delegate.current().verify_client_cert(end_entity, intermediates, now)
     }
 
     fn verify_tls12_signature(
@@ -97,9 +79,7 @@ impl ClientCertVerifier for ReloadingClients {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.delegate
-            .current()
-            .verify_tls12_signature(message, certificate, signature)
+        self.delegate.current().verify_tls12_signature(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -108,9 +88,7 @@ impl ClientCertVerifier for ReloadingClients {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.delegate
-            .current()
-            .verify_tls13_signature(message, certificate, signature)
+        self.delegate.current().verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -146,12 +124,7 @@ impl ServerCertVerifier for AnyServer {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -160,12 +133,7 @@ impl ServerCertVerifier for AnyServer {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

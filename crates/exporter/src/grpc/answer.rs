@@ -58,11 +58,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// The outcome that an answer's head, trailers and body stand for.
-pub(super) fn outcome(
-    head: &response::Parts,
-    trailers: Option<&HeaderMap>,
-    body: &[u8],
-) -> Outcome {
+pub(super) fn outcome(head: &response::Parts, trailers: Option<&HeaderMap>, body: &[u8]) -> Outcome {
     // An answer without a body has its status among the headers.
     let status = trailers
         .filter(|trailers| trailers.contains_key("grpc-status"))
@@ -123,9 +119,7 @@ fn failed(code: i32, message: &str, retry_delay: Option<Duration>) -> Outcome {
             Outcome::Failed { message, after: retry_delay }
         }
         // Only a server that says when considers this one temporary.
-        RESOURCE_EXHAUSTED if retry_delay.is_some() => {
-            Outcome::Failed { message, after: retry_delay }
-        }
+        RESOURCE_EXHAUSTED if retry_delay.is_some() => Outcome::Failed { message, after: retry_delay },
         _ => Outcome::Rejected(message),
     }
 }

@@ -9,8 +9,8 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderValue};
 
 use crate::compression::Compression;
-use crate::{endpoint, headers};
 use crate::settings::SendingConfig;
+use crate::{endpoint, headers};
 
 /// `exporters::otlp`, with the Collector's keys and defaults.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub struct GrpcConfig {
 /// HTTP/2 pings that find out whether the peer is still there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keepalive {
-    /// After so long without a sign of life a ping is sent.
+    /// After so long without a sign of life a ping is sent; 0: never.
     pub time: Duration,
     /// After so long without an answer the connection is closed.
     pub timeout: Duration,
@@ -59,10 +59,7 @@ enum Place {
 impl Default for GrpcConfig {
     fn default() -> Self {
         Self {
-            endpoint: Endpoint {
-                place: Place::Tcp(Authority::from_static("localhost:4317")),
-                secure: None,
-            },
+            endpoint: Endpoint { place: Place::Tcp(Authority::from_static("localhost:4317")), secure: None },
             tls: ClientTls::default(),
             compression: Compression::GZIP,
             headers: HeaderMap::new(),
@@ -77,11 +74,7 @@ impl Default for GrpcConfig {
 
 impl Default for Keepalive {
     fn default() -> Self {
-        Self {
-            time: Duration::from_secs(10),
-            timeout: Duration::from_secs(10),
-            permit_without_stream: false,
-        }
+        Self { time: Duration::from_secs(10), timeout: Duration::from_secs(10), permit_without_stream: false }
     }
 }
 
@@ -223,7 +216,10 @@ mod tests {
             let endpoint = Endpoint::parse(text).unwrap();
             assert_eq!((endpoint.authority().as_str(), endpoint.secure), (authority, secure), "{text}");
         }
-        assert_eq!(Endpoint::parse("unix:///run/otlp.sock").unwrap().unix_path(), Some(Path::new("/run/otlp.sock")));
+        assert_eq!(
+            Endpoint::parse("unix:///run/otlp.sock").unwrap().unix_path(),
+            Some(Path::new("/run/otlp.sock"))
+        );
         assert_eq!(Endpoint::parse("unix:otlp.sock").unwrap().unix_path(), Some(Path::new("otlp.sock")));
     }
 

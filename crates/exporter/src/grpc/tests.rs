@@ -98,9 +98,7 @@ async fn generated() -> (Generated, String) {
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
     let incoming = tonic::transport::server::TcpIncoming::from(listener);
-    tokio::spawn(
-        tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming),
-    );
+    tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
     (backend, format!("endpoint: http://{address}"))
 }
 
@@ -110,7 +108,8 @@ async fn a_generated_server_reads_what_is_sent() {
         let (backend, endpoint) = generated().await;
         let batch = spans(100, 30);
         let expected = ExportTraceServiceRequest::decode(&batch.bytes[..]).unwrap();
-        let yaml = format!("{endpoint}\ncompression: {compression}\nheaders: {{x-tenant: a, x-raw-bin: hello}}");
+        let yaml =
+            format!("{endpoint}\ncompression: {compression}\nheaders: {{x-tenant: a, x-raw-bin: hello}}");
         assert_eq!(export(&yaml, batch).await, [100, 0, 0], "{compression}");
         let requests = backend.0.lock().unwrap();
         assert_eq!(requests[0].get_ref(), &expected);
@@ -206,9 +205,8 @@ async fn exhausted_resources_are_retried_if_the_server_says_when() {
 
 #[tokio::test]
 async fn a_status_without_a_body_stands_in_the_headers() {
-    let headers_only = Answer::status(200)
-        .header("content-type", "application/grpc")
-        .header("grpc-status", "14");
+    let headers_only =
+        Answer::status(200).header("content-type", "application/grpc").header("grpc-status", "14");
     let backend = Backend::start([headers_only], ok()).await;
     assert_eq!(export(&plain(&backend), spans(3, 1)).await, [3, 0, 0]);
     assert_eq!(backend.seen().len(), 2);
@@ -255,10 +253,11 @@ async fn answers_of_something_else_than_grpc_are_understood() {
 
 #[tokio::test]
 async fn a_hanging_backend_is_asked_again() {
-    let backend = Backend::start([Answer::Hang], ok()).await;
+    let backend = Backend::start([Answer::hang()], ok()).await;
     let yaml = format!("{}\ntimeout: 100ms", plain(&backend));
     assert_eq!(export(&yaml, spans(3, 1)).await, [3, 0, 0]);
-    assert_eq!(backend.seen().len(), 2);
+    // More than once where the machine is slow.
+    assert!(backend.seen().len() >= 2);
 }
 
 #[tokio::test]
@@ -290,6 +289,18 @@ async fn a_restarted_backend_is_connected_to_again() {
     let [delivered, rejected, lost] = fate(&exporter, &context, "otlp", spans(4, 1)).await;
     assert_eq!([delivered, rejected, lost], [7, 0, 0]);
     assert!(!backend.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_backend_may_close_the_connection_after_each_answer() {
+    let backend = Backend::start([], ok().goodbye()).await;
+    let context = context();
+    let yaml = format!("{}\nsending_queue: {{enabled: false}}", plain(&backend));
+    let exporter = build("otlp", config(&yaml), &context).unwrap();
+    for _ in 0..5 {
+        exporter.consume(spans(3, 1)).await.unwrap();
+    }
+    assert_eq!(backend.seen().len(), 5);
 }
 
 /// Something that reads a little, answers `answer` and hangs up.
@@ -358,8 +369,7 @@ async fn mutual_tls_shows_the_clients_certificate() {
 #[tokio::test]
 async fn a_server_name_can_be_verified_instead_of_the_host() {
     let pki = Pki::new();
-    let backend =
-        Backend::at("127.0.0.1:0", Some(pki.server(false, &[b"h2"])), [], ok()).await;
+    let backend = Backend::at("127.0.0.1:0", Some(pki.server(false, &[b"h2"])), [], ok()).await;
     let tls = pki.client(false).replace('{', "{server_name_override: 127.0.0.1, ");
     let port = backend.address.rsplit(':').next().unwrap();
     let yaml = format!("endpoint: localhost:{port}\ntls: {tls}");
@@ -379,10 +389,8 @@ async fn a_unix_socket_is_an_endpoint() {
 #[tokio::test]
 async fn keepalive_does_not_get_in_the_way() {
     let backend = Backend::start([], ok()).await;
-    let yaml = format!(
-        "{}\nkeepalive: {{time: 10ms, timeout: 5s, permit_without_stream: true}}",
-        plain(&backend)
-    );
+    let yaml =
+        format!("{}\nkeepalive: {{time: 10ms, timeout: 5s, permit_without_stream: true}}", plain(&backend));
     assert_eq!(export(&yaml, spans(3, 1)).await, [3, 0, 0]);
 }
 

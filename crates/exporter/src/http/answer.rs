@@ -14,12 +14,7 @@ use super::Encoding;
 const MAX_QUOTE: usize = 200;
 
 /// The outcome that an answer received at `now` stands for.
-pub(super) fn outcome(
-    signal: Signal,
-    head: &response::Parts,
-    body: &[u8],
-    now: SystemTime,
-) -> Outcome {
+pub(super) fn outcome(signal: Signal, head: &response::Parts, body: &[u8], now: SystemTime) -> Outcome {
     let encoding = Encoding::of(&head.headers);
     if head.status.is_success() {
         return delivered(signal, encoding, body);
@@ -32,9 +27,7 @@ pub(super) fn outcome(
         StatusCode::TOO_MANY_REQUESTS
         | StatusCode::BAD_GATEWAY
         | StatusCode::SERVICE_UNAVAILABLE
-        | StatusCode::GATEWAY_TIMEOUT => {
-            Outcome::Failed { message, after: retry_after(&head.headers, now) }
-        }
+        | StatusCode::GATEWAY_TIMEOUT => Outcome::Failed { message, after: retry_after(&head.headers, now) },
         status if status.is_redirection() => {
             let to = head.headers.get(header::LOCATION).map_or(&b"?"[..], |to| to.as_bytes());
             let to = String::from_utf8_lossy(to);

@@ -9,8 +9,8 @@ use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Uri, header};
 
 use crate::compression::Compression;
-use crate::{endpoint, headers};
 use crate::settings::SendingConfig;
+use crate::{endpoint, headers};
 
 /// `exporters::otlphttp`, with the Collector's keys and defaults.
 #[derive(Clone, Debug)]
@@ -84,7 +84,8 @@ impl HttpConfig {
             ("", Compression::None),
         ];
         let compression = Compression::read(table, &known);
-        let is_zlib = table.get("compression").and_then(|name| name.string()).is_some_and(|name| name == "zlib");
+        let is_zlib =
+            table.get("compression").and_then(|name| name.string()).is_some_and(|name| name == "zlib");
         for key in ["auth", "middlewares", "cookies", "proxy_url"] {
             if table.get(key).is_some_and(|cursor| !cursor.is_null()) {
                 table.error(key, format!("`{key}` is not supported yet"));
@@ -293,7 +294,8 @@ sending_queue: {enabled: false}
     #[test]
     fn zlib_keeps_the_name_it_was_given() {
         for (name, sent) in [("zlib", "zlib"), ("deflate", "deflate")] {
-            let (config, _) = read_str(&format!("{{endpoint: 'http://a', compression: {name}}}"), HttpConfig::read);
+            let (config, _) =
+                read_str(&format!("{{endpoint: 'http://a', compression: {name}}}"), HttpConfig::read);
             assert_eq!((config.compression, config.zlib_name), (Compression::ZLIB, sent));
         }
     }

@@ -5,6 +5,9 @@ use std::time::Duration;
 use forebay_config::Table;
 
 /// `sending_queue`, with the Collector's keys and defaults.
+///
+/// Whatever `sizer` counts, the queue of a signal also holds at most a quarter of the process's byte
+/// budget; with `sizer: bytes` it holds `queue_size`, but never more than the whole budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueConfig {
     /// How many requests are sent at the same time; at least 1.
@@ -60,12 +63,7 @@ impl Default for QueueConfig {
 
 impl Default for BatchConfig {
     fn default() -> Self {
-        Self {
-            flush_timeout: Duration::from_millis(200),
-            min_size: 8192,
-            max_size: 0,
-            sizer: Sizer::Items,
-        }
+        Self { flush_timeout: Duration::from_millis(200), min_size: 8192, max_size: 0, sizer: Sizer::Items }
     }
 }
 
@@ -93,8 +91,7 @@ impl QueueConfig {
                 "remove `storage`: the queue is then held in memory",
             );
         }
-        let sizers =
-            [("requests", Sizer::Requests), ("items", Sizer::Items), ("bytes", Sizer::Bytes)];
+        let sizers = [("requests", Sizer::Requests), ("items", Sizer::Items), ("bytes", Sizer::Bytes)];
         let config = Self {
             num_consumers: table.integer("num_consumers", 1..).unwrap_or(default.num_consumers),
             queue_size: table.integer("queue_size", 1..).unwrap_or(default.queue_size),
@@ -138,10 +135,7 @@ impl BatchConfig {
         if config.max_size != 0 && config.max_size < config.min_size {
             table.error(
                 "max_size",
-                format!(
-                    "`max_size` ({}) is less than `min_size` ({})",
-                    config.max_size, config.min_size
-                ),
+                format!("`max_size` ({}) is less than `min_size` ({})", config.max_size, config.min_size),
             );
         }
         enabled.then_some(config)

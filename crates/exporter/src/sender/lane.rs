@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use forebay_pipeline::{Refusal, Signal};
+use forebay_pipeline::{Batch, Refusal, Signal};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
@@ -80,29 +80,31 @@ impl<T: Transport> Lane<T> {
         lane
     }
 
-    /// Takes all of `parts`, encoded requests with their items, or refuses.
-    pub(super) async fn consume(&self, parts: Vec<(Bytes, usize)>) -> Result<(), Refusal> {
+    /// Takes `batch`, all of it in `parts`, which are encoded requests with their items; or refuses.
+    pub(super) async fn consume(&self, batch: Batch, parts: Vec<(Bytes, usize)>) -> Result<(), Refusal> {
+        let Some(queue) = &self.queue else { return self.consume_unqueued(batch, parts).await };
         let items: usize = parts.iter().map(|(_, items)| items).sum();
-        let Some(queue) = &self.queue else { return self.consume_unqueued(parts).await };
         let results = queue.push(parts).await.inspect_err(|_| {
             self.metrics.enqueue_failed.inc_by(items as u64);
         })?;
+        // What is queued holds a charge of its own.
+        drop(batch);
         if !queue.config().wait_for_result {
             self.account.ledger.incoming.inc_by(items as u64);
             self.account.ledger.buffered.add(gauge(items));
         }
         self.metrics.size.set(gauge(queue.size()));
-        join_all(results)
-            .await
-            .into_iter()
-            .map(|result| result.unwrap_or_else(|_| Verdict::Shutdown.result()))
-            .collect()
+        for result in join_all(results).await {
+            result.unwrap_or_else(|_| Verdict::Shutdown.result())?;
+        }
+        Ok(())
     }
 
     /// Without a queue the sender of a batch waits, and owns it until it is delivered.
-    async fn consume_unqueued(&self, parts: Vec<(Bytes, usize)>) -> Result<(), Refusal> {
+    async fn consume_unqueued(&self, batch: Batch, parts: Vec<(Bytes, usize)>) -> Result<(), Refusal> {
+        let _charge = self.shared.budget().charge(batch.bytes.len());
+        drop(batch);
         for (bytes, items) in parts {
-            let _charge = self.shared.budget().charge(bytes.len());
             let verdict = self.deliver(vec![bytes]).await;
             self.settle(&verdict, items, false);
             verdict.result()?;
@@ -268,7 +270,10 @@ impl<T: Transport> Lane<T> {
                 if (rejected > 0 || !message.is_empty())
                     && let Some(suppressed) = self.partial.admit()
                 {
-                    warn!(exporter, suppressed, "partial success: {rejected} of {items} {what} rejected: {message}");
+                    warn!(
+                        exporter,
+                        suppressed, "partial success: {rejected} of {items} {what} rejected: {message}"
+                    );
                 }
             }
             Verdict::Rejected(message) | Verdict::Exhausted(message) => {
@@ -278,7 +283,10 @@ impl<T: Transport> Lane<T> {
                 }
                 if let Some(suppressed) = self.failures.admit() {
                     let reason = verdict.reason();
-                    error!(exporter, reason, suppressed, "export failed, {items} {what} not delivered: {message}");
+                    error!(
+                        exporter,
+                        reason, suppressed, "export failed, {items} {what} not delivered: {message}"
+                    );
                 }
             }
             // Logged as a sum when the shutdown ends.

@@ -3,7 +3,6 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use fastrand::Rng;
-use forebay_otlp::wire::put_bytes;
 use http_body::Body;
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep};
@@ -11,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::*;
 use crate::queue::{BatchConfig, QueueConfig};
 use crate::retry::RetryConfig;
+use crate::testing::{context, spans};
 use crate::transport::{Outcome, Payload};
 
 /// What a scripted destination does with an attempt.
@@ -88,14 +88,6 @@ fn config() -> SendingConfig {
     SendingConfig {
         retry: Some(RetryConfig { randomization_factor: 0.0, ..RetryConfig::default() }),
         ..SendingConfig::with_timeout(Duration::from_secs(5))
-    }
-}
-
-fn context() -> ExporterContext {
-    ExporterContext {
-        budget: Budget::new(1 << 30),
-        telemetry: Telemetry::new(),
-        grace: ExporterContext::DEFAULT_GRACE,
     }
 }
 
@@ -315,9 +307,9 @@ async fn batches_wait_for_their_size_or_their_time() {
 async fn a_large_request_is_cut_below_the_limit_of_backends() {
     let (script, context) = (Script::new([], delivered()), context());
     let sender = sender(&script, config(), &context);
-    let request = request_of(5000, 2000);
-    assert!(request.len() > 2 * MESSAGE_LIMIT);
-    sender.consume(Batch::new(Signal::Traces, request, 5000)).await.unwrap();
+    let large = spans(5000, 2000);
+    assert!(large.bytes.len() > 2 * MESSAGE_LIMIT);
+    sender.consume(large).await.unwrap();
     sender.shutdown().await;
     let sizes: Vec<usize> = script.attempts().iter().map(|(_, size)| *size).collect();
     assert_eq!(sizes.len(), 3, "{sizes:?}");
@@ -331,7 +323,7 @@ async fn a_large_request_is_cut_to_the_largest_batch() {
     let batching = BatchConfig { min_size: 10, max_size: 40, ..BatchConfig::default() };
     let queue = QueueConfig { batch: Some(batching), ..QueueConfig::default() };
     let sender = sender(&script, SendingConfig { queue: Some(queue), ..config() }, &context);
-    sender.consume(Batch::new(Signal::Traces, request_of(100, 10), 100)).await.unwrap();
+    sender.consume(spans(100, 10)).await.unwrap();
     sender.shutdown().await;
     assert_eq!(script.attempts().len(), 3);
     assert_eq!(sums(&context).outgoing, 100);
@@ -344,23 +336,6 @@ async fn what_cannot_be_cut_is_refused_for_good() {
     let garbage = Bytes::from(vec![0xff; MESSAGE_LIMIT + 1]);
     let refusal = sender.consume(Batch::new(Signal::Traces, garbage, 1)).await.unwrap_err();
     assert!(matches!(refusal, Refusal::Permanent(_)), "{refusal}");
-}
-
-/// A trace request of `items` spans with `size` bytes of name each.
-fn request_of(items: usize, size: usize) -> Bytes {
-    let mut span = Vec::new();
-    put_bytes(&mut span, 1, &[1; 16]);
-    put_bytes(&mut span, 2, &[2; 8]);
-    put_bytes(&mut span, 5, &vec![b'x'; size]);
-    let mut scope = Vec::new();
-    for _ in 0..items {
-        put_bytes(&mut scope, 2, &span);
-    }
-    let mut resource = Vec::new();
-    put_bytes(&mut resource, 2, &scope);
-    let mut request = Vec::new();
-    put_bytes(&mut request, 1, &resource);
-    Bytes::from(request)
 }
 
 fn waiting(queue: bool) -> SendingConfig {
@@ -476,6 +451,19 @@ async fn what_waits_holds_one_charge_and_nothing_of_its_sender() {
     sender.consume(batch(500).charged(charge)).await.unwrap();
     sender.consume(batch(200)).await.unwrap();
     assert_eq!(context.budget.used(), 700);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_room_keeps_its_charge() {
+    let (script, context) = (Script::new([], Step::Hang), context());
+    let queue = QueueConfig { queue_size: 1, block_on_overflow: true, ..QueueConfig::default() };
+    let sender = sender(&script, SendingConfig { queue: Some(queue), ..config() }, &context);
+    sender.consume(batch(10_000)).await.unwrap();
+    let charge = context.budget.charge(9000);
+    let blocked = sender.consume(batch(9000).charged(charge));
+    tokio::pin!(blocked);
+    assert!(tokio::time::timeout(Duration::from_millis(1), &mut blocked).await.is_err());
+    assert_eq!(context.budget.used(), 19_000);
 }
 
 #[tokio::test]

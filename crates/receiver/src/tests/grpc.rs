@@ -171,28 +171,3 @@ async fn a_batch_is_delivered_and_counted_even_if_the_client_goes_away() {
     assert_eq!(sink.bytes(), [request(&[ID])]);
     assert_eq!(telemetry.ledger("receiver/otlp", Signal::Traces).outgoing.get(), 1);
 }
-
-#[tokio::test]
-async fn sizes() {
-    let t = Telemetry::new();
-    let outputs = Outputs::default();
-    let tasks = tokio_util::task::TaskTracker::new();
-    let s = crate::intake::Surroundings {
-        receiver: "x",
-        outputs: &outputs,
-        budget: &Budget::new(1),
-        telemetry: &t,
-        deliveries: &tasks,
-    };
-    let services = crate::grpc::Services {
-        intake: crate::intake::Intake::new(&s, crate::metrics::Transport::Grpc, 1, "x"),
-        read_timeout: None,
-    };
-    let r = Request::post("http://a/").body(TestBody { data: None, stalls: false }).unwrap();
-    println!("request {} call {}", size_of_val(&r), size_of_val(&services.call(r)));
-    let a = services.intake.allowance();
-    let mut g = crate::body::Gathering::new(a, crate::inflate::Coding::Gzip, None).unwrap();
-    println!("gathering {}", size_of_val(&g));
-    println!("push {}", size_of_val(&g.push(b"")));
-    println!("reserve_within {}", size_of_val(&a.budget.reserve_within(1, Duration::from_secs(1))));
-}

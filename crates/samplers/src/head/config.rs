@@ -21,7 +21,13 @@ pub struct ProbabilisticConfig {
 
 impl Default for ProbabilisticConfig {
     fn default() -> Self {
-        Self { mode: Mode::HashSeed, sampling_percentage: 0.0, hash_seed: 0, fail_closed: true, sampling_precision: 4 }
+        Self {
+            mode: Mode::HashSeed,
+            sampling_percentage: 0.0,
+            hash_seed: 0,
+            fail_closed: true,
+            sampling_precision: 4,
+        }
     }
 }
 
@@ -33,19 +39,29 @@ impl ProbabilisticConfig {
     #[must_use]
     pub fn read(table: &Table<'_>) -> Self {
         let default = Self::default();
-        let modes = [("hash_seed", Mode::HashSeed), ("proportional", Mode::Proportional), ("equalizing", Mode::Equalizing)];
+        let modes = [
+            ("hash_seed", Mode::HashSeed),
+            ("proportional", Mode::Proportional),
+            ("equalizing", Mode::Equalizing),
+        ];
         let config = Self {
             mode: table.choice("mode", &modes).unwrap_or(default.mode),
             sampling_percentage: table.float("sampling_percentage", 0.0..=f64::MAX).unwrap_or(0.0),
             hash_seed: table.integer("hash_seed", ..).unwrap_or(default.hash_seed),
             fail_closed: table.bool("fail_closed").unwrap_or(default.fail_closed),
-            sampling_precision: table.integer("sampling_precision", 1..=14).unwrap_or(default.sampling_precision),
+            sampling_precision: table
+                .integer("sampling_precision", 1..=14)
+                .unwrap_or(default.sampling_precision),
         };
         if config.sampling_percentage > 0.0 && config.sampling_percentage < PERCENTAGE_MIN {
-            table.error("sampling_percentage", "is below 2^-56, the least probability that a threshold expresses");
+            table.error(
+                "sampling_percentage",
+                "is below 2^-56, the least probability that a threshold expresses",
+            );
         }
         if config.sampling_percentage == 0.0 {
-            table.warning("sampling_percentage", "is 0: only spans with `sampling.priority` above 0 are kept");
+            table
+                .warning("sampling_percentage", "is 0: only spans with `sampling.priority` above 0 are kept");
         }
         for key in ["attribute_source", "from_attribute", "sampling_priority"] {
             table.accept(key, "applies to logs, which this processor does not sample");

@@ -42,7 +42,10 @@ impl ProbabilisticProcessor {
             &["processor", "policy", "sampled"],
         );
         let pair = |policy| {
-            (family.with_label_values(&[id, policy, "true"]), family.with_label_values(&[id, policy, "false"]))
+            (
+                family.with_label_values(&[id, policy, "true"]),
+                family.with_label_values(&[id, policy, "false"]),
+            )
         };
         Ok(Self {
             sampler: ProbabilisticSampler::new(config)?,
@@ -61,9 +64,11 @@ impl ProbabilisticProcessor {
         self.ledger.incoming.inc_by(incoming as u64);
         self.ledger.outgoing.inc_by(kept as u64);
         self.not_sampled.inc_by((incoming - kept) as u64);
-        for (counters, count) in
-            [(&self.randomness, counts.randomness), (&self.priority, counts.priority), (&self.failed, counts.failed)]
-        {
+        for (counters, count) in [
+            (&self.randomness, counts.randomness),
+            (&self.priority, counts.priority),
+            (&self.failed, counts.failed),
+        ] {
             counters.0.inc_by(count.0);
             counters.1.inc_by(count.1);
         }
@@ -79,7 +84,8 @@ impl Consumer for ProbabilisticProcessor {
             drop(batch);
             if sampled.spans > 0 {
                 let charge = self.budget.charge(sampled.request.len());
-                let kept = Batch::new(Signal::Traces, Bytes::from(sampled.request), sampled.spans).charged(charge);
+                let kept =
+                    Batch::new(Signal::Traces, Bytes::from(sampled.request), sampled.spans).charged(charge);
                 self.next.consume(kept).await?;
             }
             self.count(index.spans.len(), sampled.spans, sampled.counts);

@@ -60,7 +60,12 @@ const HASH_RANGE: u32 = 1 << HASH_BITS;
 const HASH_SHIFT: u32 = 56 - HASH_BITS;
 
 impl Rule {
-    pub(super) fn new(mode: Mode, probability: f64, precision: u32, seed: u32) -> Result<Self, ProbabilityError> {
+    pub(super) fn new(
+        mode: Mode,
+        probability: f64,
+        precision: u32,
+        seed: u32,
+    ) -> Result<Self, ProbabilityError> {
         let threshold = match mode {
             Mode::HashSeed => hash_threshold(probability),
             Mode::Proportional | Mode::Equalizing => Threshold::from_probability(probability, precision)?,
@@ -103,7 +108,8 @@ impl Rule {
         let Some(before) = before.filter(|&before| before != Threshold::ALWAYS) else {
             return Some(self.threshold);
         };
-        let product = Threshold::from_probability(self.probability * before.probability(), self.precision).ok()?;
+        let product =
+            Threshold::from_probability(self.probability * before.probability(), self.precision).ok()?;
         // Rounding must not lower what has been passed.
         Some(product.max(before))
     }

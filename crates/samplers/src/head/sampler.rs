@@ -77,7 +77,10 @@ impl ProbabilisticSampler {
             .then(|| Rule::new(config.mode, probability, config.sampling_precision, config.hash_seed))
             .transpose()?;
         let stamp = rule.as_ref().map(Rule::usual_stamp);
-        let usual = (stamp, stamp.map_or_else(Vec::new, |stamp| trace_state_field(&format!("ot=th:{}", stamp.threshold))));
+        let usual = (
+            stamp,
+            stamp.map_or_else(Vec::new, |stamp| trace_state_field(&format!("ot=th:{}", stamp.threshold))),
+        );
         Ok(Self { rule, usual, fail_closed: config.fail_closed, priority: Finder::new(PRIORITY_KEY) })
     }
 
@@ -102,7 +105,8 @@ impl ProbabilisticSampler {
             {
                 Choice::Random(stamp)
             } else {
-                let stamp = self.rule.as_ref().and_then(|rule| rule.choose(span.trace_id, Incoming::default()));
+                let stamp =
+                    self.rule.as_ref().and_then(|rule| rule.choose(span.trace_id, Incoming::default()));
                 last = Some((span.trace_id, stamp));
                 Choice::Random(stamp)
             };
@@ -118,13 +122,21 @@ impl ProbabilisticSampler {
     /// Decides a span that has a trace state.
     fn choose(&self, trace_id: TraceId, text: &[u8]) -> Choice {
         match incoming(trace_id, text) {
-            Ok(incoming) => Choice::Random(self.rule.as_ref().and_then(|rule| rule.choose(trace_id, incoming))),
+            Ok(incoming) => {
+                Choice::Random(self.rule.as_ref().and_then(|rule| rule.choose(trace_id, incoming)))
+            }
             Err(failure) => Choice::Failed(failure),
         }
     }
 
     /// The span as it leaves, if it is kept.
-    fn piece<'a>(&'a self, choice: &Choice, trace_id: TraceId, body: &'a [u8], text: &[u8]) -> Option<SpanPiece<'a>> {
+    fn piece<'a>(
+        &'a self,
+        choice: &Choice,
+        trace_id: TraceId,
+        body: &'a [u8],
+        text: &[u8],
+    ) -> Option<SpanPiece<'a>> {
         let failed = |failure| match failure {
             Failure::Malformed => SpanPiece::verbatim(body),
             Failure::Inconsistent => restated(body, text, |state| state.with_threshold(None)),

@@ -44,7 +44,10 @@ impl TailConfig {
         };
         table.accept("expected_new_traces_per_sec", "tables grow as they need to");
         table.accept("num_shards", "shards are set for the whole process by `forebay::shards`");
-        table.accept("block_on_overflow", "traces are decided early rather than evicted, so nothing overflows");
+        table.accept(
+            "block_on_overflow",
+            "traces are decided early rather than evicted, so nothing overflows",
+        );
         config
     }
 

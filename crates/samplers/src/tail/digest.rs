@@ -5,8 +5,8 @@
 //! pieces of a trace can be digested anywhere, in any order, and merged. All but the two counts are
 //! idempotent as well.
 
-use forebay_otlp::{Span, TraceId};
 use forebay_otlp::threshold::{Randomness, Threshold};
+use forebay_otlp::{Span, TraceId};
 
 use super::predicate::Bits;
 
@@ -102,11 +102,21 @@ mod tests {
     fn digest() -> impl Strategy<Value = Digest> {
         let times = (any::<u64>(), any::<u64>(), any::<u32>(), any::<u32>());
         let ot = (prop::option::of(0_u64..1 << 56), prop::option::of(0_u64..1 << 56));
-        (times, ot, any::<u128>(), any::<bool>()).prop_map(|((start, end, bytes, spans), (th, rv), bits, root)| {
-            let mut digest = Digest { predicates: Bits::from_raw(bits), start, end, bytes, spans, root, ..Digest::EMPTY };
-            digest.add_head(th.and_then(Threshold::new), rv.and_then(Randomness::new));
-            digest
-        })
+        (times, ot, any::<u128>(), any::<bool>()).prop_map(
+            |((start, end, bytes, spans), (th, rv), bits, root)| {
+                let mut digest = Digest {
+                    predicates: Bits::from_raw(bits),
+                    start,
+                    end,
+                    bytes,
+                    spans,
+                    root,
+                    ..Digest::EMPTY
+                };
+                digest.add_head(th.and_then(Threshold::new), rv.and_then(Randomness::new));
+                digest
+            },
+        )
     }
 
     fn merged(mut a: Digest, b: &Digest) -> Digest {

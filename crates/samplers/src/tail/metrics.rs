@@ -30,7 +30,8 @@ pub(super) struct Metrics {
 impl Metrics {
     /// The metrics of processor `id` (`tail_sampling/slow`) with these policies.
     pub(super) fn new(id: &str, policies: &[String], telemetry: &Telemetry, ledger: &Ledger) -> Self {
-        let counter = |name, help: &str| telemetry.counters(name, help, &["processor"]).with_label_values(&[id]);
+        let counter =
+            |name, help: &str| telemetry.counters(name, help, &["processor"]).with_label_values(&[id]);
         let gauge = |name, help: &str| telemetry.gauges(name, help, &["processor"]).with_label_values(&[id]);
         let global = telemetry.counters(
             "otelcol_processor_tail_sampling_global_count_traces_sampled",
@@ -49,7 +50,9 @@ impl Metrics {
         );
         let policy = |name: &String| {
             // As upstream: a policy of a named processor is called by both names.
-            let label = id.split_once('/').map_or_else(|| name.clone(), |(_, processor)| format!("{processor}.{name}"));
+            let label = id
+                .split_once('/')
+                .map_or_else(|| name.clone(), |(_, processor)| format!("{processor}.{name}"));
             let count = |sampled, decision| by_policy.with_label_values(&[id, &label, sampled, decision]);
             (count("true", "sampled"), count("false", "not_sampled"))
         };
@@ -60,7 +63,10 @@ impl Metrics {
             buffered: ledger.buffered.clone(),
             not_sampled: ledger.dropped("not_sampled"),
             abandoned: ledger.dropped("shutdown"),
-            traces: counter("otelcol_processor_tail_sampling_new_trace_id_received", "Traces seen for the first time."),
+            traces: counter(
+                "otelcol_processor_tail_sampling_new_trace_id_received",
+                "Traces seen for the first time.",
+            ),
             kept_traces: global.with_label_values(&[id, "true", "sampled"]),
             dropped_traces: global.with_label_values(&[id, "false", "not_sampled"]),
             late_kept: releases.with_label_values(&[id, "true"]),
@@ -73,8 +79,14 @@ impl Metrics {
                 "forebay_tail_sampling_unknown_head_spans",
                 "Decided spans that came without a threshold: whatever they were sampled with before is not in their weight.",
             ),
-            traces_on_memory: gauge("otelcol_processor_tail_sampling_sampling_traces_on_memory", "Traces that wait for their decision."),
-            bytes_on_memory: gauge("forebay_tail_sampling_pending_bytes", "Bytes that pending spans and their envelopes hold."),
+            traces_on_memory: gauge(
+                "otelcol_processor_tail_sampling_sampling_traces_on_memory",
+                "Traces that wait for their decision.",
+            ),
+            bytes_on_memory: gauge(
+                "forebay_tail_sampling_pending_bytes",
+                "Bytes that pending spans and their envelopes hold.",
+            ),
             policies: policies.iter().map(policy).collect(),
         }
     }
@@ -82,7 +94,8 @@ impl Metrics {
     /// Adds what the shard has done since the last time.
     pub(super) fn publish(&mut self, sampler: &TailSampler) {
         let (now, before) = (sampler.stats(), &self.published);
-        self.not_sampled.inc_by(now.dropped_spans - before.dropped_spans + now.late_dropped - before.late_dropped);
+        self.not_sampled
+            .inc_by(now.dropped_spans - before.dropped_spans + now.late_dropped - before.late_dropped);
         self.traces.inc_by(now.traces - before.traces);
         self.kept_traces.inc_by(now.kept_traces - before.kept_traces);
         self.dropped_traces.inc_by(now.dropped_traces - before.dropped_traces);
@@ -91,7 +104,9 @@ impl Metrics {
         self.early_decisions.inc_by(now.early_decisions - before.early_decisions);
         self.unknown_head_spans.inc_by(now.unknown_head_spans - before.unknown_head_spans);
         self.buffered.add(now.pending_spans.wrapping_sub(before.pending_spans).cast_signed());
-        for ((sampled, not_sampled), (now, before)) in self.policies.iter().zip(now.policies.iter().zip(&before.policies)) {
+        for ((sampled, not_sampled), (now, before)) in
+            self.policies.iter().zip(now.policies.iter().zip(&before.policies))
+        {
             sampled.inc_by(now.sampled - before.sampled);
             not_sampled.inc_by(now.not_sampled - before.not_sampled);
         }

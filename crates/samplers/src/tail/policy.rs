@@ -1,8 +1,8 @@
 //! Policies: what makes a trace worth keeping.
 //!
 //! A policy type is one file. It reads its part of the configuration, registers the predicates it needs of
-//! single spans, and answers for a whole trace from the [`Digest`](super::digest::Digest) alone. A new type is
-//! a new file and a line in [`TYPES`].
+//! single spans, and answers for a whole trace from the [`Digest`] alone. A new type is a new file and a line
+//! in `TYPES`.
 
 mod always_sample;
 mod and;
@@ -177,7 +177,10 @@ impl Policies {
 impl Kept {
     /// The same for spans that have passed the threshold `head` before, which is never lowered.
     pub(crate) fn after(self, head: Option<Threshold>) -> Self {
-        Self { threshold: self.threshold.map(|threshold| threshold.max(head.unwrap_or(Threshold::ALWAYS))), ..self }
+        Self {
+            threshold: self.threshold.map(|threshold| threshold.max(head.unwrap_or(Threshold::ALWAYS))),
+            ..self
+        }
     }
 }
 

@@ -56,7 +56,7 @@ pub enum PredicateError {
     #[error("more than {max} distinct conditions in one tail_sampling processor", max = Bits::MAX)]
     TooMany,
     /// A regular expression does not compile.
-    #[error("invalid regular expression: {0}")]
+    #[error("invalid regular expression: {}", reason(.0))]
     Regex(#[from] regex::Error),
 }
 
@@ -192,6 +192,13 @@ fn length_bit(length: usize) -> u64 {
     1 << length.min(63)
 }
 
+/// What is wrong, without the drawing above it, which does not fit on a line.
+fn reason(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default().trim();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
+}
+
 impl CompiledTest {
     fn new(test: &AttributeTest) -> Result<Self, PredicateError> {
         Ok(match test {
@@ -207,7 +214,9 @@ impl CompiledTest {
     fn passes(&self, value: AnyValue<'_>) -> bool {
         match (self, value) {
             (Self::OneOf(values), AnyValue::String(string)) => values.iter().any(|value| **value == *string),
-            (Self::Matches(patterns), AnyValue::String(string)) => !string.is_empty() && patterns.is_match(string),
+            (Self::Matches(patterns), AnyValue::String(string)) => {
+                !string.is_empty() && patterns.is_match(string)
+            }
             (Self::Within { min, max }, AnyValue::Int(number)) => {
                 min.is_none_or(|min| number >= min) && max.is_none_or(|max| number <= max)
             }
@@ -219,3 +228,6 @@ impl CompiledTest {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

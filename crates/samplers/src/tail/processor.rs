@@ -12,7 +12,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use forebay_otlp::{ScanError, Signal, Span, SpanIndex, TraceId};
-use forebay_pipeline::{Batch, BoxFuture, Budget, Charge, Consumer, Ledger, Outlet, Refusal, Telemetry, until_stopped};
+use forebay_pipeline::{
+    Batch, BoxFuture, Budget, Charge, Consumer, Ledger, Outlet, Refusal, Telemetry, until_stopped,
+};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -78,7 +80,13 @@ impl TailProcessor {
     /// Starts the processor called `id` (`tail_sampling/slow`), which hands on to `next`. Must be called within
     /// a Tokio runtime.
     #[must_use]
-    pub fn start(id: &str, config: TailConfig, grant: &Grant, telemetry: &Telemetry, next: Arc<dyn Consumer>) -> Self {
+    pub fn start(
+        id: &str,
+        config: TailConfig,
+        grant: &Grant,
+        telemetry: &Telemetry,
+        next: Arc<dyn Consumer>,
+    ) -> Self {
         let shards = grant.shards.max(1);
         let ledger = telemetry.ledger(&format!("processor/{id}"), Signal::Traces);
         let drop_pending = config.drop_pending_traces_on_shutdown;
@@ -118,7 +126,9 @@ impl TailProcessor {
         self.ledger.incoming.inc_by(index.spans.len() as u64);
         self.ledger.hold(index.spans.len());
         if permits.len() == 1 {
-            permits.into_iter().for_each(|permit| permit.send(Job { batch: batch.clone(), index: Arc::clone(&index), spans: None }));
+            permits.into_iter().for_each(|permit| {
+                permit.send(Job { batch: batch.clone(), index: Arc::clone(&index), spans: None })
+            });
             return Ok(());
         }
         let mut parts = vec![Vec::new(); permits.len()];

@@ -24,7 +24,12 @@ pub(crate) struct Recent<V> {
 impl<V: Copy> Recent<V> {
     /// Remembers at least the last `decisions` decisions.
     pub(crate) fn of_decisions(decisions: usize) -> Self {
-        Self { young: HashTable::new(), old: HashTable::new(), capacity: decisions.max(1), hasher: RandomState::default() }
+        Self {
+            young: HashTable::new(),
+            old: HashTable::new(),
+            capacity: decisions.max(1),
+            hasher: RandomState::default(),
+        }
     }
 
     /// Remembers as many as fit `bytes`.
@@ -48,7 +53,9 @@ impl<V: Copy> Recent<V> {
     /// The decision on a trace, if it is remembered.
     pub(crate) fn get(&self, trace_id: TraceId) -> Option<V> {
         let fingerprint = self.hasher.hash_one(trace_id);
-        let find = |table: &HashTable<(u64, V)>| table.find(fingerprint, |entry| entry.0 == fingerprint).map(|entry| entry.1);
+        let find = |table: &HashTable<(u64, V)>| {
+            table.find(fingerprint, |entry| entry.0 == fingerprint).map(|entry| entry.1)
+        };
         find(&self.young).or_else(|| find(&self.old))
     }
 

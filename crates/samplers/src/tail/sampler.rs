@@ -101,7 +101,14 @@ impl TailSampler {
 
     /// Takes `spans` of a request at time `now`. Late spans of kept traces leave at once, and so do traces for
     /// which there is no room any more.
-    pub fn accept(&mut self, request: &[u8], envelopes: &Envelopes, spans: &[Span], now: Nanos, out: &mut Vec<Output>) {
+    pub fn accept(
+        &mut self,
+        request: &[u8],
+        envelopes: &Envelopes,
+        spans: &[Span],
+        now: Nanos,
+        out: &mut Vec<Output>,
+    ) {
         self.interned.clear();
         self.interned.resize(envelopes.len(), None);
         let mut late = Vec::new();
@@ -192,8 +199,9 @@ impl TailSampler {
     #[inline]
     fn append(&mut self, request: &[u8], envelopes: &Envelopes, slot: SlotNumber, run: &[Span]) {
         let predicates = self.settings.policies.predicates();
-        let envelope = *self.interned[run[0].envelope as usize]
-            .get_or_insert_with(|| self.store.envelopes.intern(request, envelopes, run[0].envelope, predicates));
+        let envelope = *self.interned[run[0].envelope as usize].get_or_insert_with(|| {
+            self.store.envelopes.intern(request, envelopes, run[0].envelope, predicates)
+        });
         let digest = &mut self.store.traces.slot_mut(slot).digest;
         digest.predicates |= self.store.envelopes.predicates(envelope);
         let mut flags = Flags { elided: true, trace_state: false };
@@ -211,7 +219,12 @@ impl TailSampler {
         self.stats.pending_spans += run.len() as u64;
         let bodies = run.iter().map(|span| body(request, span));
         if flags.elided {
-            self.store.append(slot, envelope, flags, bodies.map(|body| without_leading_trace_id(body).unwrap_or(body)));
+            self.store.append(
+                slot,
+                envelope,
+                flags,
+                bodies.map(|body| without_leading_trace_id(body).unwrap_or(body)),
+            );
         } else {
             self.store.append(slot, envelope, flags, bodies);
         }
@@ -291,7 +304,13 @@ impl TailSampler {
     }
 
     /// Writes late spans of kept traces.
-    fn write_late(&self, request: &[u8], envelopes: &Envelopes, late: &[(&Span, Kept)], out: &mut Vec<Output>) {
+    fn write_late(
+        &self,
+        request: &[u8],
+        envelopes: &Envelopes,
+        late: &[(&Span, Kept)],
+        out: &mut Vec<Output>,
+    ) {
         if late.is_empty() {
             return;
         }

@@ -48,9 +48,11 @@ impl Stamps {
 
     fn stamp(&self, kept: Kept) -> Stamp {
         let name = self.record.as_ref().and_then(|names| names.get(usize::from(kept.policy)));
-        let attribute = name.map_or_else(Vec::new, |name| with_attribute(&[], SPAN_ATTRIBUTES, POLICY_ATTRIBUTE, name));
-        let mut fields =
-            kept.threshold.map_or_else(Vec::new, |threshold| trace_state_field(&format!("ot=th:{threshold}")));
+        let attribute =
+            name.map_or_else(Vec::new, |name| with_attribute(&[], SPAN_ATTRIBUTES, POLICY_ATTRIBUTE, name));
+        let mut fields = kept
+            .threshold
+            .map_or_else(Vec::new, |threshold| trace_state_field(&format!("ot=th:{threshold}")));
         fields.extend_from_slice(&attribute);
         Stamp { threshold: kept.threshold, fields, attribute }
     }
@@ -59,8 +61,14 @@ impl Stamps {
 impl Stamp {
     /// A span as it leaves. `trace_id` is given where the body lacks it; `has_trace_state` may be true for a span
     /// that has none, not false for one that has.
-    pub(crate) fn apply<'a>(&'a self, trace_id: Option<TraceId>, body: &'a [u8], has_trace_state: bool) -> SpanPiece<'a> {
-        let plain = SpanPiece { trace_id, body, without_trace_state: false, suffix: Cow::Borrowed(&self.fields) };
+    pub(crate) fn apply<'a>(
+        &'a self,
+        trace_id: Option<TraceId>,
+        body: &'a [u8],
+        has_trace_state: bool,
+    ) -> SpanPiece<'a> {
+        let plain =
+            SpanPiece { trace_id, body, without_trace_state: false, suffix: Cow::Borrowed(&self.fields) };
         if !has_trace_state {
             return plain;
         }

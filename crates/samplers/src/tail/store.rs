@@ -9,8 +9,8 @@ mod traces;
 use forebay_otlp::Splicer;
 
 use self::envelopes::EnvelopeTable;
-pub(crate) use self::log::{Flags, LOG_BYTES_MAX, SEGMENT_BYTES};
 use self::log::{Address, Log};
+pub(crate) use self::log::{Flags, LOG_BYTES_MAX, SEGMENT_BYTES};
 pub use self::schedule::Nanos;
 use self::schedule::Schedule;
 pub(crate) use self::traces::SlotNumber;
@@ -51,7 +51,11 @@ impl Store {
             let resource = self.envelopes.resource(record.envelope);
             let trace_id = record.flags.elided.then_some(slot.trace_id);
             for span in record.spans() {
-                splicer.push(resource, record.envelope, stamp.apply(trace_id, span, record.flags.trace_state));
+                splicer.push(
+                    resource,
+                    record.envelope,
+                    stamp.apply(trace_id, span, record.flags.trace_state),
+                );
             }
         }
     }
@@ -75,7 +79,7 @@ impl Store {
 
     /// Bytes that pending spans and envelopes hold.
     pub(crate) fn span_bytes(&self) -> usize {
-        self.log.in_use() + self.envelopes.in_use()
+        self.log.in_use() + self.envelopes.allocated()
     }
 
     /// Bytes allocated.

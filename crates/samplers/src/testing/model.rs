@@ -165,7 +165,8 @@ impl Rule {
                 let start = spans.iter().map(|located| located.span.start_time_unix_nano).min()?;
                 let end = spans.iter().map(|located| located.span.end_time_unix_nano).max()?;
                 let duration = end.saturating_sub(start);
-                duration > above_ms * MILLISECOND && at_most_ms.is_none_or(|most| duration <= most * MILLISECOND)
+                duration > above_ms * MILLISECOND
+                    && at_most_ms.is_none_or(|most| duration <= most * MILLISECOND)
             }
             Self::Status(codes) => spans.iter().any(|located| {
                 let code = located.span.status.as_ref().map_or(0, |status| status.code);
@@ -190,7 +191,8 @@ impl Rule {
                         min.is_none_or(|min| *number >= min) && max.is_none_or(|max| *number <= max)
                     }
                     Value::DoubleValue(number) => {
-                        min.is_none_or(|min| *number >= min as f64) && max.is_none_or(|max| *number <= max as f64)
+                        min.is_none_or(|min| *number >= min as f64)
+                            && max.is_none_or(|max| *number <= max as f64)
                     }
                     _ => false,
                 };
@@ -230,7 +232,10 @@ impl Rule {
                 max.unwrap_or(0)
             ),
             Self::And(rules) => {
-                let parts = rules.iter().enumerate().map(|(index, rule)| format!("{{name: s{index}, {}}}", rule.yaml()));
+                let parts = rules
+                    .iter()
+                    .enumerate()
+                    .map(|(index, rule)| format!("{{name: s{index}, {}}}", rule.yaml()));
                 format!("type: and, and: {{and_sub_policy: [{}]}}", parts.collect::<Vec<_>>().join(", "))
             }
         }
@@ -242,7 +247,9 @@ fn any(spans: &[Located], key: &str, passes: impl Fn(&Value) -> bool) -> bool {
     let resource = |located: &Located| located.resource.resource.clone().unwrap_or_default().attributes;
     let passes = |attribute: &KeyValue| {
         attribute.key == key
-            && attribute.value.as_ref().and_then(|value| value.value.as_ref()).is_some_and(|value| passes(value))
+            && attribute.value.as_ref().and_then(|value| value.value.as_ref()).is_some_and(&passes)
     };
-    spans.iter().any(|located| located.span.attributes.iter().any(passes) || resource(located).iter().any(passes))
+    spans
+        .iter()
+        .any(|located| located.span.attributes.iter().any(passes) || resource(located).iter().any(passes))
 }

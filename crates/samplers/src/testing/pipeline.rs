@@ -50,11 +50,17 @@ impl Downstream {
 
     /// The spans that were taken.
     pub(crate) fn located(&self) -> Vec<Located> {
-        self.state.lock().unwrap().taken.iter().flat_map(|batch| {
-            let spans = decode(&batch.bytes);
-            assert_eq!(spans.len(), batch.items);
-            spans
-        }).collect()
+        self.state
+            .lock()
+            .unwrap()
+            .taken
+            .iter()
+            .flat_map(|batch| {
+                let spans = decode(&batch.bytes);
+                assert_eq!(spans.len(), batch.items);
+                spans
+            })
+            .collect()
     }
 
     /// The spans that were taken.
@@ -105,7 +111,9 @@ impl Account {
         let mut account = Self::default();
         for family in telemetry.registry().gather() {
             for metric in family.get_metric() {
-                let label = |name| metric.get_label().iter().find(|label| label.name() == name).map(|label| label.value());
+                let label = |name| {
+                    metric.get_label().iter().find(|label| label.name() == name).map(|label| label.value())
+                };
                 if label("stage") != Some(stage) {
                     continue;
                 }

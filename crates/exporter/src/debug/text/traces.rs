@@ -22,11 +22,9 @@ pub(super) fn span(out: &mut Text, index: usize, span: Message<'_>) {
     field(out, "End time", &span.time(8));
     field(out, "Status code", status_code(status.number(3)));
     field(out, "Status message", &status.text(2));
-    for (number, name) in [
-        (10, "DroppedAttributesCount"),
-        (12, "DroppedEventsCount"),
-        (14, "DroppedLinksCount"),
-    ] {
+    for (number, name) in
+        [(10, "DroppedAttributesCount"), (12, "DroppedEventsCount"), (14, "DroppedLinksCount")]
+    {
         if span.number(number) > 0 {
             field(out, name, &span.number(number).to_string());
         }

@@ -12,31 +12,49 @@ fn read(yaml: &str) -> (ProbabilisticConfig, Vec<String>) {
 fn settings_and_their_defaults_are_the_collectors() {
     let (config, found) = read("sampling_percentage: 15");
     assert_eq!(config, ProbabilisticConfig { sampling_percentage: 15.0, ..ProbabilisticConfig::default() });
-    assert_eq!((config.mode, config.fail_closed, config.sampling_precision, config.hash_seed), (Mode::HashSeed, true, 4, 0));
+    assert_eq!(
+        (config.mode, config.fail_closed, config.sampling_precision, config.hash_seed),
+        (Mode::HashSeed, true, 4, 0)
+    );
     assert_eq!(found, Vec::<String>::new());
     let all = "{mode: equalizing, sampling_percentage: 0.5, hash_seed: 4294967295, fail_closed: false, sampling_precision: 14}";
     let (config, found) = read(all);
-    assert_eq!(config, ProbabilisticConfig {
-        mode: Mode::Equalizing,
-        sampling_percentage: 0.5,
-        hash_seed: u32::MAX,
-        fail_closed: false,
-        sampling_precision: 14,
-    });
+    assert_eq!(
+        config,
+        ProbabilisticConfig {
+            mode: Mode::Equalizing,
+            sampling_percentage: 0.5,
+            hash_seed: u32::MAX,
+            fail_closed: false,
+            sampling_precision: 14,
+        }
+    );
     assert_eq!(found, Vec::<String>::new());
 }
 
 #[test]
 fn mistakes_are_reported() {
     for (yaml, mistake) in [
-        ("{sampling_percentage: 5, mode: proportionl}", "error: mode: expected one of hash_seed, proportional, equalizing, found the string \"proportionl\" (did you mean `proportional`?)"),
+        (
+            "{sampling_percentage: 5, mode: proportionl}",
+            "error: mode: expected one of hash_seed, proportional, equalizing, found the string \"proportionl\" (did you mean `proportional`?)",
+        ),
         ("sampling_percentage: -1", "error: sampling_percentage: expected a number"),
         ("sampling_percentage: .inf", "error: sampling_percentage: expected a number"),
         ("sampling_percentage: 1.0e-20", "error: sampling_percentage: is below 2^-56"),
-        ("{sampling_percentage: 5, sampling_precision: 0}", "error: sampling_precision: expected an integer from 1 to 14"),
-        ("{sampling_percentage: 5, sampling_precision: 15}", "error: sampling_precision: expected an integer from 1 to 14"),
+        (
+            "{sampling_percentage: 5, sampling_precision: 0}",
+            "error: sampling_precision: expected an integer from 1 to 14",
+        ),
+        (
+            "{sampling_percentage: 5, sampling_precision: 15}",
+            "error: sampling_precision: expected an integer from 1 to 14",
+        ),
         ("{sampling_percentage: 5, hash_seed: -1}", "error: hash_seed: expected an integer"),
-        ("{sampling_percentage: 5, hash_seeed: 1}", "error: unknown key `hash_seeed` (did you mean `hash_seed`?"),
+        (
+            "{sampling_percentage: 5, hash_seeed: 1}",
+            "error: unknown key `hash_seeed` (did you mean `hash_seed`?",
+        ),
     ] {
         let (_, found) = read(yaml);
         assert!(found.iter().any(|finding| finding.starts_with(mistake)), "{found:?}");
@@ -47,7 +65,11 @@ fn mistakes_are_reported() {
 #[test]
 fn what_has_no_effect_is_a_warning() {
     let (_, found) = read("{}");
-    assert_eq!(found, ["warning: sampling_percentage: is 0: only spans with `sampling.priority` above 0 are kept"]);
-    let (_, found) = read("{sampling_percentage: 5, attribute_source: record, from_attribute: a, sampling_priority: b}");
+    assert_eq!(
+        found,
+        ["warning: sampling_percentage: is 0: only spans with `sampling.priority` above 0 are kept"]
+    );
+    let (_, found) =
+        read("{sampling_percentage: 5, attribute_source: record, from_attribute: a, sampling_priority: b}");
     assert!(found.len() == 3 && found.iter().all(|finding| finding.starts_with("warning: ")), "{found:?}");
 }

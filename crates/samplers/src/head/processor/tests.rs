@@ -1,7 +1,7 @@
 use super::*;
 use crate::head::Mode;
 use crate::testing::pipeline::{Account, Answer, Downstream, batch};
-use crate::testing::{Value, attribute, random, request, span, span_with_state, trace};
+use crate::testing::{Span, Value, attribute, random, request, span, span_with_state, trace};
 
 const STAGE: &str = "processor/probabilistic_sampler";
 
@@ -14,11 +14,20 @@ struct Setup {
 
 impl Setup {
     fn new() -> Self {
-        let config =
-            ProbabilisticConfig { mode: Mode::Equalizing, sampling_percentage: 50.0, ..ProbabilisticConfig::default() };
-        let (downstream, budget, telemetry) = (Arc::new(Downstream::default()), Budget::new(1 << 20), Telemetry::new());
-        let processor =
-            ProbabilisticProcessor::new("probabilistic_sampler", &config, budget.clone(), &telemetry, downstream.clone());
+        let config = ProbabilisticConfig {
+            mode: Mode::Equalizing,
+            sampling_percentage: 50.0,
+            ..ProbabilisticConfig::default()
+        };
+        let (downstream, budget, telemetry) =
+            (Arc::new(Downstream::default()), Budget::new(1 << 20), Telemetry::new());
+        let processor = ProbabilisticProcessor::new(
+            "probabilistic_sampler",
+            &config,
+            budget.clone(),
+            &telemetry,
+            downstream.clone(),
+        );
         Self { processor: processor.unwrap(), downstream, budget, telemetry }
     }
 
@@ -72,7 +81,8 @@ async fn a_request_of_which_nothing_is_kept_goes_no_further() {
 #[tokio::test]
 async fn bytes_that_are_no_request_are_refused_for_good() {
     let setup = Setup::new();
-    let refusal = setup.processor.consume(Batch::new(Signal::Traces, Bytes::from_static(b"\x0a\xff"), 1)).await;
+    let refusal =
+        setup.processor.consume(Batch::new(Signal::Traces, Bytes::from_static(b"\x0a\xff"), 1)).await;
     assert!(matches!(refusal, Err(Refusal::Permanent(_))));
     assert_eq!(setup.account(), Account::default());
 }
@@ -93,7 +103,7 @@ async fn spans_are_counted_by_how_they_were_decided() {
     let setup = Setup::new();
     let priority = |number, value| {
         let attributes = vec![attribute("sampling.priority", Value::IntValue(value))];
-        crate::testing::Span { attributes, ..span(trace(number, 0), number) }
+        Span { attributes, ..span(trace(number, 0), number) }
     };
     let spans = vec![
         span(trace(1, 0), 1),
@@ -105,7 +115,9 @@ async fn spans_are_counted_by_how_they_were_decided() {
     ];
     setup.processor.consume(batch(request(spans))).await.unwrap();
     let text = prometheus::TextEncoder::new().encode_to_string(&setup.telemetry.registry().gather()).unwrap();
-    for (policy, kept, dropped) in [("sampling_randomness", 1, 1), ("sampling_priority", 2, 1), ("trace_state", 0, 1)] {
+    for (policy, kept, dropped) in
+        [("sampling_randomness", 1, 1), ("sampling_priority", 2, 1), ("trace_state", 0, 1)]
+    {
         for (sampled, count) in [("true", kept), ("false", dropped)] {
             let line = format!(
                 "otelcol_processor_probabilistic_sampler_count_traces_sampled\

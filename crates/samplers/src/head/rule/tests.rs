@@ -13,19 +13,21 @@ fn mode() -> impl Strategy<Value = Mode> {
 
 fn rule() -> impl Strategy<Value = Rule> {
     let probability = prop_oneof![4 => 0.0001_f64..=1.0, 1 => Just(1.0), 1 => 0.9999..1.0_f64];
-    (mode(), probability, 1..=14_u32, any::<u32>())
-        .prop_map(|(mode, probability, precision, seed)| Rule::new(mode, probability, precision, seed).unwrap())
+    (mode(), probability, 1..=14_u32, any::<u32>()).prop_map(|(mode, probability, precision, seed)| {
+        Rule::new(mode, probability, precision, seed).unwrap()
+    })
 }
 
 /// A trace and what a span of it can have come with.
 fn span() -> impl Strategy<Value = (TraceId, Incoming)> {
     let randomness = prop::option::of(0..RANGE).prop_map(|value| value.and_then(Randomness::new));
-    let share = prop::option::of(0.0..=1.0_f64);
-    (1..=u128::MAX, randomness, share).prop_map(|(id, randomness, share)| {
+    let place = prop::option::of(any::<prop::sample::Index>());
+    (1..=u128::MAX, randomness, place).prop_map(|(id, randomness, place)| {
         let trace_id = TraceId(id);
         let actual = actual(trace_id, randomness).get();
         // Up to what the trace reaches, and with all of its digits.
-        let threshold = share.and_then(|share| Threshold::new(((share * actual as f64) as u64).min(actual)));
+        let reached = usize::try_from(actual).unwrap() + 1;
+        let threshold = place.and_then(|place| Threshold::new(place.index(reached) as u64));
         (trace_id, Incoming { threshold, randomness })
     })
 }
@@ -117,6 +119,7 @@ proptest! {
         let bucket = hash & 0x3fff;
         // As the Collector computes it, in 32 bits.
         let percentage = f32::from(hundredths) / 100.0;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "as the Collector does")]
         let buckets = (percentage * 163.84) as u32;
         let stamp = new(Mode::HashSeed, f64::from(hundredths) / 10_000.0, seed).choose(TraceId(id), Incoming::default());
         let expected = (bucket < buckets).then(|| Stamp {
@@ -179,7 +182,8 @@ fn adjusted_counts_are_unbiased_whatever_the_stages() {
     ];
     let (sets, traces) = (200, 1_000);
     for chain_of in chains {
-        let rules: Vec<_> = chain_of.iter().map(|&(mode, probability, seed)| new(mode, probability, seed)).collect();
+        let rules: Vec<_> =
+            chain_of.iter().map(|&(mode, probability, seed)| new(mode, probability, seed)).collect();
         let estimates: Vec<f64> = (0..sets)
             .map(|set| {
                 let kept = trace_ids(set).take(traces).filter_map(|trace_id| chain(&rules, trace_id));
@@ -187,7 +191,8 @@ fn adjusted_counts_are_unbiased_whatever_the_stages() {
             })
             .collect();
         let mean = estimates.iter().sum::<f64>() / sets as f64;
-        let variance = estimates.iter().map(|estimate| (estimate - mean).powi(2)).sum::<f64>() / (sets - 1) as f64;
+        let variance =
+            estimates.iter().map(|estimate| (estimate - mean).powi(2)).sum::<f64>() / (sets - 1) as f64;
         let z = (mean - traces as f64) / (variance / sets as f64).sqrt();
         assert!(variance > 0.0 && z.abs() < 4.0, "{chain_of:?}: {mean} for {traces}, z = {z}");
     }

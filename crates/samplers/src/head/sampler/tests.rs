@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::head::Mode;
+use crate::testing::raw::{around, elaborate, messages};
 use crate::testing::{
     Span, Value, attribute, decode, encode, random, request, span, span_with_state, text, trace, under,
 };
@@ -22,7 +23,8 @@ const HALF: ProbabilisticConfig = ProbabilisticConfig { sampling_percentage: 50.
 const NONE: ProbabilisticConfig = ProbabilisticConfig { sampling_percentage: 0.0, ..FULL };
 
 fn sample(config: &ProbabilisticConfig, request: &[u8]) -> Sampled {
-    let sampled = ProbabilisticSampler::new(config).unwrap().sample(request, &SpanIndex::scan(request).unwrap());
+    let sampled =
+        ProbabilisticSampler::new(config).unwrap().sample(request, &SpanIndex::scan(request).unwrap());
     assert_eq!(decode(&sampled.request).len(), sampled.spans);
     sampled
 }
@@ -62,7 +64,10 @@ fn the_hash_leaves_its_threshold_and_its_number() {
     let rv = trace_state.strip_prefix("ot=th:0;rv:").and_then(|rest| rest.strip_suffix(",a=b"));
     assert_eq!(rv.map(str::len), Some(14), "{trace_state}");
     let tenth = ProbabilisticConfig { sampling_percentage: 10.0, ..config };
-    let kept = spans(&tenth, random(3).take(200).map(|number| span(trace(number | 1, number), number | 1)).collect());
+    let kept = spans(
+        &tenth,
+        random(3).take(200).map(|number| span(trace(number | 1, number), number | 1)).collect(),
+    );
     assert!(!kept.is_empty());
     // 1638 of 16384.
     assert!(kept.iter().all(|span| span.trace_state.starts_with("ot=th:e668;rv:")));
@@ -70,11 +75,15 @@ fn the_hash_leaves_its_threshold_and_its_number() {
 
 #[test]
 fn zero_percent_keeps_nothing_and_a_hundred_or_more_everything() {
-    let all: Vec<_> = random(1).take(100).map(|number| span(trace(number | 1, number >> 8), number | 1)).collect();
+    let all: Vec<_> =
+        random(1).take(100).map(|number| span(trace(number | 1, number >> 8), number | 1)).collect();
     for mode in [Mode::HashSeed, Mode::Proportional, Mode::Equalizing] {
         assert_eq!(spans(&ProbabilisticConfig { mode, ..NONE }, all.clone()), []);
         for sampling_percentage in [100.0, 100.1, f64::MAX] {
-            assert_eq!(spans(&ProbabilisticConfig { mode, sampling_percentage, ..FULL }, all.clone()).len(), all.len());
+            assert_eq!(
+                spans(&ProbabilisticConfig { mode, sampling_percentage, ..FULL }, all.clone()).len(),
+                all.len()
+            );
         }
     }
     let nothing = sample(&NONE, &request(all));
@@ -84,7 +93,10 @@ fn zero_percent_keeps_nothing_and_a_hundred_or_more_everything() {
 #[test]
 fn a_percentage_without_a_threshold_is_an_error() {
     for mode in [Mode::Proportional, Mode::Equalizing] {
-        assert!(ProbabilisticSampler::new(&ProbabilisticConfig { mode, sampling_percentage: 1e-20, ..FULL }).is_err());
+        assert!(
+            ProbabilisticSampler::new(&ProbabilisticConfig { mode, sampling_percentage: 1e-20, ..FULL })
+                .is_err()
+        );
     }
 }
 
@@ -109,7 +121,10 @@ fn stages_compose_as_their_mode_says() {
 #[test]
 fn what_others_wrote_into_the_trace_state_stays() {
     assert_eq!(state(&HALF, "a=1,b=2"), Some("ot=th:8,a=1,b=2".to_owned()));
-    assert_eq!(state(&HALF, "a=1,ot=x:y;th:4;z:1,b=2"), Some("ot=th:c;x:y;z:1,a=1,b=2".replace("th:c", "th:a")));
+    assert_eq!(
+        state(&HALF, "a=1,ot=x:y;th:4;z:1,b=2"),
+        Some("ot=th:c;x:y;z:1,a=1,b=2".replace("th:c", "th:a"))
+    );
 }
 
 #[test]
@@ -137,11 +152,15 @@ fn what_cannot_be_read_or_is_inconsistent_is_dropped_or_kept_as_configured() {
 
 #[test]
 fn a_priority_of_zero_drops_and_more_keeps() {
-    for value in [Value::IntValue(1), Value::DoubleValue(0.1), text("1"), text("2.5"), Value::IntValue(i64::MAX)] {
+    for value in
+        [Value::IntValue(1), Value::DoubleValue(0.1), text("1"), text("2.5"), Value::IntValue(i64::MAX)]
+    {
         let kept = sample(&NONE, &request(vec![with_priority(value.clone(), "")]));
         assert_eq!((kept.spans, kept.counts.priority), (1, (1, 0)), "{value:?}");
     }
-    for value in [Value::IntValue(0), Value::DoubleValue(0.0), Value::DoubleValue(-0.0), text("0"), text("0.0")] {
+    for value in
+        [Value::IntValue(0), Value::DoubleValue(0.0), Value::DoubleValue(-0.0), text("0"), text("0.0")]
+    {
         let kept = sample(&FULL, &request(vec![with_priority(value.clone(), "")]));
         assert_eq!((kept.spans, kept.counts.priority), (0, (0, 1)), "{value:?}");
     }
@@ -149,7 +168,8 @@ fn a_priority_of_zero_drops_and_more_keeps() {
 
 #[test]
 fn a_priority_that_is_no_number_or_negative_says_nothing() {
-    let odd = [Value::IntValue(-1), Value::DoubleValue(f64::NAN), text("high"), text(""), Value::BoolValue(true)];
+    let odd =
+        [Value::IntValue(-1), Value::DoubleValue(f64::NAN), text("high"), text(""), Value::BoolValue(true)];
     for value in odd {
         for (config, spans) in [(&NONE, 0), (&FULL, 1)] {
             let sampled = sample(config, &request(vec![with_priority(value.clone(), "")]));
@@ -194,29 +214,53 @@ fn only_a_span_attribute_of_that_name_is_a_priority() {
 #[test]
 fn the_priority_of_one_span_says_nothing_of_the_next() {
     let (low, high) = (trace(1, 0), trace(2, HIGH));
-    let priority = |id, number, value| Span { attributes: vec![attribute("sampling.priority", Value::IntValue(value))], ..span(id, number) };
-    let kept = spans(&HALF, vec![
-        span(low, 1), priority(low, 2, 1), span(low, 3), span(high, 4), priority(high, 5, 0), span(high, 6),
-        span_with_state(low, 7, "ot=rv:ffffffffffffff"), span(low, 8),
-    ]);
+    let priority = |id, number, value| Span {
+        attributes: vec![attribute("sampling.priority", Value::IntValue(value))],
+        ..span(id, number)
+    };
+    let kept = spans(
+        &HALF,
+        vec![
+            span(low, 1),
+            priority(low, 2, 1),
+            span(low, 3),
+            span(high, 4),
+            priority(high, 5, 0),
+            span(high, 6),
+            span_with_state(low, 7, "ot=rv:ffffffffffffff"),
+            span(low, 8),
+        ],
+    );
     let names: Vec<_> = kept.iter().map(|span| span.name.as_str()).collect();
     assert_eq!(names, ["span 2", "span 4", "span 6", "span 7"]);
 }
 
 #[test]
-fn surroundings_order_and_unknown_fields_stay() {
+fn surroundings_and_order_stay() {
     let request = encode(vec![
-        under(vec![attribute("service.name", text("shop"))], vec![span(trace(1, HIGH), 1), span(trace(2, 0), 2), span(trace(3, HIGH), 3)]),
+        under(
+            vec![attribute("service.name", text("shop"))],
+            vec![span(trace(1, HIGH), 1), span(trace(2, 0), 2), span(trace(3, HIGH), 3)],
+        ),
         under(vec![attribute("service.name", text("bank"))], vec![span(trace(4, 0), 4)]),
         under(vec![attribute("service.name", text("post"))], vec![span(trace(5, HIGH), 5)]),
     ]);
-    // A field of a later version of the protocol, in every span: their ids are known.
     let stamped = |id, number| span_with_state(trace(id, HIGH), number, "ot=th:8");
     let expected = encode(vec![
         under(vec![attribute("service.name", text("shop"))], vec![stamped(1, 1), stamped(3, 3)]),
         under(vec![attribute("service.name", text("post"))], vec![stamped(5, 5)]),
     ]);
     assert_eq!(decode(&sample(&HALF, &request).request), decode(&expected));
+}
+
+#[test]
+fn spans_leave_as_the_bytes_they_came_as_with_the_stamp_at_the_end() {
+    let request =
+        around(&[elaborate(trace(1, HIGH), 1), elaborate(trace(2, 0), 2), elaborate(trace(3, HIGH), 3)]);
+    let mut expected = messages(&request);
+    expected.remove(1);
+    expected.iter_mut().for_each(|(body, ..)| body.extend_from_slice(b"\x1a\x07ot=th:8"));
+    assert_eq!(messages(&sample(&HALF, &request).request), expected);
 }
 
 proptest! {

@@ -16,7 +16,10 @@ fn settings_and_their_defaults_are_the_collectors_but_for_counts_which_bytes_rep
     assert_eq!(found, Vec::<String>::new());
     assert_eq!((config.decision_wait, config.num_traces), (Duration::from_secs(30), None));
     assert!(!config.drop_pending_traces_on_shutdown);
-    assert_eq!((config.remember_kept(7), config.remember_dropped(8)), (Remember::Bytes(7), Remember::Bytes(8)));
+    assert_eq!(
+        (config.remember_kept(7), config.remember_dropped(8)),
+        (Remember::Bytes(7), Remember::Bytes(8))
+    );
 
     let (config, found) = read(&format!(
         "{{decision_wait: 1m0.5s, num_traces: 100, drop_pending_traces_on_shutdown: true,
@@ -25,7 +28,10 @@ fn settings_and_their_defaults_are_the_collectors_but_for_counts_which_bytes_rep
     assert_eq!(found, Vec::<String>::new());
     assert_eq!((config.decision_wait, config.num_traces), (Duration::from_millis(60_500), Some(100)));
     assert!(config.drop_pending_traces_on_shutdown);
-    assert_eq!((config.remember_kept(7), config.remember_dropped(8)), (Remember::Decisions(10), Remember::Decisions(20)));
+    assert_eq!(
+        (config.remember_kept(7), config.remember_dropped(8)),
+        (Remember::Decisions(10), Remember::Decisions(20))
+    );
     assert_eq!(config.policies.names(), ["all"]);
 }
 
@@ -37,8 +43,13 @@ fn a_cache_of_size_zero_is_one_of_the_default_size() {
 
 #[test]
 fn what_the_collector_needs_and_this_does_not_is_a_warning() {
-    let (_, found) = read(&format!("{{expected_new_traces_per_sec: 10, num_shards: 4, block_on_overflow: true, {POLICIES}}}"));
-    assert!(found.len() == 3 && found.iter().all(|finding| finding.contains("has no effect here")), "{found:?}");
+    let (_, found) = read(&format!(
+        "{{expected_new_traces_per_sec: 10, num_shards: 4, block_on_overflow: true, {POLICIES}}}"
+    ));
+    assert!(
+        found.len() == 3 && found.iter().all(|finding| finding.contains("has no effect here")),
+        "{found:?}"
+    );
 }
 
 #[test]

@@ -9,7 +9,8 @@ use super::{Compiler, Evidence, Policy, Read, TYPES, Verdict};
 struct And(Vec<Box<dyn Policy>>);
 
 pub(super) fn read(settings: &Table<'_>, compiler: &mut Compiler<'_>) -> Option<Box<dyn Policy>> {
-    let leaves: Vec<(&'static str, Read)> = TYPES.iter().filter(|(name, _)| *name != "and").copied().collect();
+    let leaves: Vec<(&'static str, Read)> =
+        TYPES.iter().filter(|(name, _)| *name != "and").copied().collect();
     let entries = settings.tables("and_sub_policy");
     if entries.is_empty() {
         settings.error("and_sub_policy", "`and` needs at least one sub-policy");

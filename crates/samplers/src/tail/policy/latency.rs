@@ -21,7 +21,8 @@ pub(super) fn read(settings: &Table<'_>, compiler: &mut Compiler<'_>) -> Option<
     if let Some(upper) = upper
         && upper <= lower
     {
-        settings.error("upper_threshold_ms", format!("no latency is above {lower} ms and at most {upper} ms"));
+        settings
+            .error("upper_threshold_ms", format!("no latency is above {lower} ms and at most {upper} ms"));
     }
     Some(Box::new(Latency {
         lower: lower * NANOSECONDS_PER_MILLISECOND,

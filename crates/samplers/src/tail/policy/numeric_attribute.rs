@@ -21,6 +21,10 @@ pub(super) fn read(settings: &Table<'_>, compiler: &mut Compiler<'_>) -> Option<
         settings.error("min_value", format!("no number is at least {min} and at most {max}"));
         return None;
     }
-    let bit = compiler.predicate(settings, "key", Predicate::Attribute { key: key?, test: AttributeTest::Within { min, max } })?;
+    let bit = compiler.predicate(
+        settings,
+        "key",
+        Predicate::Attribute { key: key?, test: AttributeTest::Within { min, max } },
+    )?;
     Some(Box::new(Existential { bit, invert }))
 }

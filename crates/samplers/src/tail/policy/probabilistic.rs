@@ -19,7 +19,10 @@ enum Probabilistic {
     Never,
     Consistent(Threshold),
     /// The Collector's: FNV-1a of salt and trace id is at most `bound`.
-    Hash { salt: String, bound: u64 },
+    Hash {
+        salt: String,
+        bound: u64,
+    },
 }
 
 pub(super) fn read(settings: &Table<'_>, compiler: &mut Compiler<'_>) -> Option<Box<dyn Policy>> {
@@ -61,7 +64,9 @@ impl Policy for Probabilistic {
     fn evaluate(&self, trace: &Evidence<'_>) -> Verdict {
         match self {
             Self::Consistent(threshold) if threshold.keeps(trace.randomness) => Verdict::Sampled(*threshold),
-            Self::Hash { salt, bound } if fnv1a_64(&[salt.as_bytes(), &trace.trace_id.to_bytes()]) <= *bound => {
+            Self::Hash { salt, bound }
+                if fnv1a_64(&[salt.as_bytes(), &trace.trace_id.to_bytes()]) <= *bound =>
+            {
                 Verdict::SampledUnknown
             }
             _ => Verdict::NotSampled,

@@ -1,6 +1,7 @@
-//! What each policy type asks for, how verdicts combine, and how mistakes are reported.
+//! What each policy type asks for, and how verdicts combine.
 
-use forebay_config::read_str;
+mod mistakes;
+
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue};
 use proptest::prelude::*;
 
@@ -8,7 +9,7 @@ use super::*;
 use crate::tail::Settings;
 use crate::testing::model::trace_of;
 use crate::testing::{
-    MILLISECOND, SECOND, Span, Status, Tail, Value, attribute, encode, findings, request, settings, span,
+    MILLISECOND, SECOND, Span, Status, Tail, Value, attribute, encode, request, settings, span,
     span_with_state, text, trace, under,
 };
 
@@ -20,7 +21,12 @@ fn one(policy: &str) -> String {
 }
 
 /// The spans that are left of one trace, with one policy.
-fn sampled(compatibility: Compatibility, policy: &str, resource: Vec<KeyValue>, spans: Vec<Span>) -> Vec<Span> {
+fn sampled(
+    compatibility: Compatibility,
+    policy: &str,
+    resource: Vec<KeyValue>,
+    spans: Vec<Span>,
+) -> Vec<Span> {
     let mut tail = Tail::with(settings(&one(policy), compatibility));
     tail.accept(0, &encode(vec![under(resource, spans)]));
     tail.decide_all()
@@ -86,8 +92,9 @@ fn latency_is_above_the_lower_and_at_most_the_upper_bound_to_the_nanosecond() {
 fn latency_compares_whole_milliseconds_as_the_collector_if_asked_to() {
     let compatibility = Compatibility { latency_milliseconds: true, ..STRICT };
     let policy = "type: latency, latency: {threshold_ms: 100, upper_threshold_ms: 200}";
-    let keeps =
-        |micros: u64| !sampled(compatibility, policy, Vec::new(), vec![lasting(SECOND, SECOND + micros * 1_000)]).is_empty();
+    let keeps = |micros: u64| {
+        !sampled(compatibility, policy, Vec::new(), vec![lasting(SECOND, SECOND + micros * 1_000)]).is_empty()
+    };
     assert!(!keeps(100_999));
     assert!(keeps(101_000));
     assert!(keeps(200_999));
@@ -107,7 +114,11 @@ fn a_trace_that_ends_before_it_starts_has_no_latency() {
 fn status_code_asks_for_traces_in_which_some_span_has_one_of_the_codes() {
     let keeps = |codes: &str, span: Span| {
         let ok = Span { span_id: vec![9; 8], ..with_status(1) };
-        keeps(&format!("type: status_code, status_code: {{status_codes: [{codes}]}}"), Vec::new(), vec![ok, span])
+        keeps(
+            &format!("type: status_code, status_code: {{status_codes: [{codes}]}}"),
+            Vec::new(),
+            vec![ok, span],
+        )
     };
     assert!(keeps("ERROR", with_status(2)));
     assert!(keeps("ERROR, UNSET", with_status(2)));
@@ -122,7 +133,8 @@ fn status_code_asks_for_traces_in_which_some_span_has_one_of_the_codes() {
 #[test]
 fn string_attribute_asks_for_one_of_the_values_in_a_span_or_its_resource() {
     let policy = "type: string_attribute, string_attribute: {key: key, values: [a, bc]}";
-    for (value, keeps) in [("a", true), ("bc", true), ("b", false), ("abc", false), ("A", false), ("", false)] {
+    for (value, keeps) in [("a", true), ("bc", true), ("b", false), ("abc", false), ("A", false), ("", false)]
+    {
         assert_eq!(keeps_with(policy, &text(value)), (keeps, keeps), "{value}");
     }
 }
@@ -168,7 +180,9 @@ fn numbers_are_within_bounds_that_are_included() {
 #[test]
 fn doubles_are_numbers() {
     let policy = "type: numeric_attribute, numeric_attribute: {key: key, min_value: 1, max_value: 10}";
-    for (value, keeps) in [(0.999, false), (1.0, true), (9.999, true), (10.0, true), (10.001, false), (f64::NAN, false)] {
+    for (value, keeps) in
+        [(0.999, false), (1.0, true), (9.999, true), (10.0, true), (10.001, false), (f64::NAN, false)]
+    {
         assert_eq!(keeps_with(policy, &Value::DoubleValue(value)), (keeps, keeps), "{value}");
     }
 }
@@ -201,7 +215,10 @@ fn values_of_another_type_fail() {
     for value in [text("5"), Value::BoolValue(true), Value::BytesValue(vec![5]), nested] {
         assert_eq!(keeps_with(number, &value), (false, false), "{value:?}");
     }
-    let unset = Span { attributes: vec![KeyValue { key: "key".to_owned(), ..KeyValue::default() }], ..span(trace(1, 0), 1) };
+    let unset = Span {
+        attributes: vec![KeyValue { key: "key".to_owned(), ..KeyValue::default() }],
+        ..span(trace(1, 0), 1)
+    };
     assert!(!keeps(number, Vec::new(), vec![unset]));
 }
 
@@ -209,7 +226,10 @@ fn values_of_another_type_fail() {
 fn an_inverted_match_asks_for_traces_in_which_neither_resource_nor_span_matches() {
     for (policy, matching) in [
         ("type: string_attribute, string_attribute: {key: key, values: [a], invert_match: true}", text("a")),
-        ("type: numeric_attribute, numeric_attribute: {key: key, min_value: 5, invert_match: true}", Value::IntValue(7)),
+        (
+            "type: numeric_attribute, numeric_attribute: {key: key, min_value: 5, invert_match: true}",
+            Value::IntValue(7),
+        ),
     ] {
         assert_eq!(keeps_with(policy, &matching), (false, false));
         assert_eq!(keeps_with(policy, &text("b")), (true, true));
@@ -220,12 +240,12 @@ fn an_inverted_match_asks_for_traces_in_which_neither_resource_nor_span_matches(
 #[test]
 fn probabilistic_keeps_what_reaches_the_threshold_and_stamps_it() {
     for (percentage, threshold, digits) in [
-        ("10", 0xe666_0000_0000_00, "e666"),
-        ("1", 0xfd70_a000_0000_00, "fd70a"),
-        ("0.1", 0xffbe_7700_0000_00, "ffbe77"),
+        ("10", 0xe6_6600_0000_0000, "e666"),
+        ("1", 0xfd_70a0_0000_0000, "fd70a"),
+        ("0.1", 0xff_be77_0000_0000, "ffbe77"),
         ("25", 0xc0_0000_0000_0000, "c"),
         ("50", 0x80_0000_0000_0000, "8"),
-        ("40", 0x999a_0000_0000_00, "999a"),
+        ("40", 0x99_9a00_0000_0000, "999a"),
         ("100", 0, "0"),
         ("250", 0, "0"),
     ] {
@@ -262,7 +282,9 @@ fn the_collectors_hash_chooses_if_asked_to_and_leaves_no_threshold() {
         hash
     }
     let compatibility = Compatibility { probabilistic_hash: true, ..STRICT };
-    for (salted, salt) in [("", "default-hash-seed"), (", hash_salt: ''", "default-hash-seed"), (", hash_salt: s", "s")] {
+    for (salted, salt) in
+        [("", "default-hash-seed"), (", hash_salt: ''", "default-hash-seed"), (", hash_salt: s", "s")]
+    {
         let yaml = one(&format!("type: probabilistic, probabilistic: {{sampling_percentage: 30{salted}}}"));
         let mut tail = Tail::with(settings(&yaml, compatibility));
         let spans: Vec<_> = (1..1_000).map(|number| span(trace(number, number), number)).collect();
@@ -336,7 +358,10 @@ fn with_an_unknown_probability_there_is_no_threshold_unless_another_policy_is_ce
     assert_eq!(stamp(&format!("policies: [{certain}, {hashed}]"), "ot=th:c"), "ot=th:c");
     // What was true of the span before is not the whole truth any more.
     assert_eq!(stamp(&format!("policies: [{hashed}]"), "ot=th:c"), "");
-    assert_eq!(stamp(&format!("policies: [{hashed}]"), "a=b,ot=th:c;rv:ffffffffffffff"), "ot=rv:ffffffffffffff,a=b");
+    assert_eq!(
+        stamp(&format!("policies: [{hashed}]"), "a=b,ot=th:c;rv:ffffffffffffff"),
+        "ot=rv:ffffffffffffff,a=b"
+    );
     let and = format!("policies: [{{name: and, type: and, and: {{and_sub_policy: [{hashed}, {certain}]}}}}]");
     assert_eq!(stamp(&and, ""), "");
 }
@@ -362,107 +387,4 @@ proptest! {
         });
         prop_assert_eq!(stamp(&yaml, randomness, &trace_state), expected);
     }
-}
-
-/// The findings in the YAML of a processor.
-fn mistakes(yaml: &str) -> Vec<String> {
-    findings(&read_str(yaml, |table| Policies::read(table, STRICT)).1)
-}
-
-#[test]
-fn policies_are_required() {
-    for yaml in ["{}", "policies:", "policies: []"] {
-        assert_eq!(mistakes(yaml), ["error: policies: tail_sampling needs policies: without them nothing would be kept"]);
-    }
-    assert_eq!(mistakes("policies: all"), ["error: policies: expected a list, found the string \"all\""]);
-}
-
-#[test]
-fn an_unknown_type_is_one_mistake_that_names_the_nearest_type() {
-    let found = mistakes("policies: [{name: slow, type: latncy, latency: {threshold_ms: 1}}]");
-    assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].starts_with("error: policies[0]::type: expected one of always_sample, and, latency, "), "{found:?}");
-    assert!(found[0].contains("did you mean `latency`?"), "{found:?}");
-}
-
-#[test]
-fn names_are_required_and_distinct() {
-    let yaml = "policies: [
-        {name: a, type: always_sample}, {type: always_sample}, {name: '', type: always_sample}, {name: a, type: always_sample}]";
-    assert_eq!(mistakes(yaml), [
-        "error: policies[1]::name: a policy needs a name",
-        "error: policies[2]::name: a policy needs a name",
-        "error: policies[3]::name: two policies are named `a`",
-    ]);
-}
-
-#[test]
-fn missing_and_senseless_settings_are_mistakes() {
-    for (policy, mistake) in [
-        ("latency: {threshold_ms: 1}", "error: policies[0]: `type` is required"),
-        ("type: latency, latency: {threshold_ms: -1}", "error: policies[0]::latency::threshold_ms: expected an integer from 0 to 18446744073709, found the number -1"),
-        ("type: latency, latency: {threshold_ms: 5, upper_threshold_ms: 5}", "error: policies[0]::latency::upper_threshold_ms: no latency is above 5 ms and at most 5 ms"),
-        ("type: status_code, status_code: {}", "error: policies[0]::status_code: `status_codes` is required"),
-        ("type: status_code, status_code: {status_codes: []}", "error: policies[0]::status_code::status_codes: name at least one of OK, ERROR and UNSET"),
-        ("type: status_code, status_code: {status_codes: [ERR]}", "error: policies[0]::status_code::status_codes[0]: expected one of OK, ERROR, UNSET, found the string \"ERR\""),
-        ("type: string_attribute, string_attribute: {values: [a]}", "error: policies[0]::string_attribute: `key` is required"),
-        ("type: string_attribute, string_attribute: {key: a}", "error: policies[0]::string_attribute: `values` is required"),
-        ("type: string_attribute, string_attribute: {key: a, values: []}", "error: policies[0]::string_attribute::values: name at least one value"),
-        ("type: string_attribute, string_attribute: {key: a, values: ['('], enabled_regex_matching: true}", "error: policies[0]::string_attribute::values: invalid regular expression: regex parse error:"),
-        ("type: numeric_attribute, numeric_attribute: {min_value: 1}", "error: policies[0]::numeric_attribute: `key` is required"),
-        ("type: numeric_attribute, numeric_attribute: {key: a, min_value: 0}", "error: policies[0]::numeric_attribute::min_value: set `min_value`, `max_value` or both; zero counts as not set"),
-        ("type: numeric_attribute, numeric_attribute: {key: a, min_value: 9, max_value: 3}", "error: policies[0]::numeric_attribute::min_value: no number is at least 9 and at most 3"),
-        ("type: probabilistic, probabilistic: {sampling_percentage: -1}", "error: policies[0]::probabilistic::sampling_percentage: expected a number"),
-        ("type: probabilistic, probabilistic: {sampling_percentage: 1.0e-20}", "error: policies[0]::probabilistic::sampling_percentage: probability 0.0000000000"),
-        ("type: and, and: {}", "error: policies[0]::and::and_sub_policy: `and` needs at least one sub-policy"),
-        ("type: and, and: {and_sub_policy: [{name: a, type: and}]}", "error: policies[0]::and::and_sub_policy[0]::type: expected one of always_sample, latency, "),
-    ] {
-        let found = mistakes(&one(policy));
-        assert_eq!(found.len(), 1, "{policy}: {found:?}");
-        assert!(found[0].starts_with(mistake), "{found:?}");
-    }
-}
-
-#[test]
-fn settings_of_another_type_and_unknown_ones_are_mistakes() {
-    let found = mistakes(&one("type: latency, probabilistic: {sampling_percentage: 5}"));
-    assert_eq!(found, ["error: policies[0]: unknown key `probabilistic` (known: latency, name, type)"]);
-    let found = mistakes(&one("type: latency, latency: {treshold_ms: 5}"));
-    assert_eq!(found, ["error: policies[0]::latency: unknown key `treshold_ms` (did you mean `threshold_ms`? known: threshold_ms, upper_threshold_ms)"]);
-}
-
-#[test]
-fn all_mistakes_are_reported_at_once() {
-    let yaml = "policies: [
-        {name: a, type: nothing},
-        {name: a, type: string_attribute, string_attribute: {key: a}},
-        {name: b, type: and, and: {and_sub_policy: [{name: c, type: latency, latency: {threshold: 5}}, {name: d, type: or}]}}]";
-    assert_eq!(mistakes(yaml).len(), 5, "{:?}", mistakes(yaml));
-}
-
-#[test]
-fn a_salt_without_effect_is_a_warning() {
-    let found = mistakes(&one("type: probabilistic, probabilistic: {sampling_percentage: 5, hash_salt: a}"));
-    assert!(found[0].starts_with("warning: policies[0]::probabilistic::hash_salt: has no effect"), "{found:?}");
-}
-
-#[test]
-fn there_is_room_for_as_many_conditions_as_a_digest_has_bits() {
-    let policies = |count: usize| {
-        let policies = (0..count).map(|number| {
-            format!("{{name: p{number}, type: string_attribute, string_attribute: {{key: k{number}, values: [a]}}}}")
-        });
-        format!("policies: [{}]", policies.collect::<Vec<_>>().join(", "))
-    };
-    assert_eq!(mistakes(&policies(Bits::MAX)), Vec::<String>::new());
-    let found = mistakes(&policies(Bits::MAX + 1));
-    assert_eq!(found, ["error: policies[128]::string_attribute::values: more than 128 distinct conditions in one tail_sampling processor"]);
-}
-
-#[test]
-fn equal_conditions_share_a_bit() {
-    let policies = (0..1_000).map(|number| {
-        format!("{{name: p{number}, type: status_code, status_code: {{status_codes: [ERROR]}}}}")
-    });
-    assert_eq!(mistakes(&format!("policies: [{}]", policies.collect::<Vec<_>>().join(", "))), Vec::<String>::new());
 }

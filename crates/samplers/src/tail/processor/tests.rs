@@ -8,7 +8,7 @@ use super::*;
 use crate::Compatibility;
 use crate::testing::model::{Grouped, grouped, trace_of};
 use crate::testing::pipeline::{Account, Answer, Downstream, batch};
-use crate::testing::{Status, configured, decode, random, request, span, trace};
+use crate::testing::{Span, Status, configured, decode, random, request, span, trace};
 
 const STAGE: &str = "processor/tail_sampling";
 const ALL: &str = "{decision_wait: 1s, policies: [{name: all, type: always_sample}]}";
@@ -28,9 +28,15 @@ struct Setup {
 impl Setup {
     fn new(yaml: &str, shards: usize) -> Self {
         let config = configured(yaml, |table| TailConfig::read(table, Compatibility::default()));
-        let (downstream, budget, telemetry) = (Arc::new(Downstream::default()), Budget::new(1 << 30), Telemetry::new());
-        let grant =
-            Grant { budget: budget.clone(), pending_bytes: 64 << 20, shards, record_policy: false, grace: GRACE };
+        let (downstream, budget, telemetry) =
+            (Arc::new(Downstream::default()), Budget::new(1 << 30), Telemetry::new());
+        let grant = Grant {
+            budget: budget.clone(),
+            pending_bytes: 64 << 20,
+            shards,
+            record_policy: false,
+            grace: GRACE,
+        };
         let processor = TailProcessor::start("tail_sampling", config, &grant, &telemetry, downstream.clone());
         Self { processor, downstream, budget, telemetry }
     }
@@ -62,7 +68,7 @@ fn traffic(seed: u64) -> Vec<u8> {
     let spans = random(seed + 1).take(30).map(|number| {
         let id = ids[usize::try_from(number % 200).unwrap()];
         let status = (number % 97 == 0).then(|| Status { code: 2, ..Status::default() });
-        crate::testing::Span { status, ..span(trace(id | 1, id), number | 1) }
+        Span { status, ..span(trace(id | 1, id), number | 1) }
     });
     request(spans.collect())
 }
@@ -238,7 +244,8 @@ async fn after_shutdown_nothing_is_taken() {
 #[tokio::test(start_paused = true)]
 async fn bytes_that_are_no_request_are_refused_for_good() {
     let setup = Setup::new(ALL, 2);
-    let refusal = setup.processor.consume(Batch::new(Signal::Traces, Bytes::from_static(b"\x0a\xff"), 1)).await;
+    let refusal =
+        setup.processor.consume(Batch::new(Signal::Traces, Bytes::from_static(b"\x0a\xff"), 1)).await;
     assert!(matches!(refusal, Err(Refusal::Permanent(_))), "{refusal:?}");
     assert_eq!(setup.account().await, Account::default());
 }
@@ -290,7 +297,8 @@ async fn the_collectors_metrics_say_what_happened() {
 
 #[tokio::test(start_paused = true)]
 async fn bounds_are_shared_by_the_shards() {
-    let setup = Setup::new("{decision_wait: 1h, num_traces: 8, policies: [{name: all, type: always_sample}]}", 2);
+    let setup =
+        Setup::new("{decision_wait: 1h, num_traces: 8, policies: [{name: all, type: always_sample}]}", 2);
     for number in 1..=100 {
         setup.consume(request(vec![span(trace(number, 0), number)])).await;
     }

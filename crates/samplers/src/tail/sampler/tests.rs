@@ -109,7 +109,10 @@ fn late_spans_of_a_kept_trace_leave_at_once_with_its_stamp() {
     let mut tail = waiting("1s", HALF);
     tail.accept(0, &request(vec![span_with_state(trace(1, HIGH), 1, "ot=th:c")]));
     tail.decide_due(SECOND);
-    let late = tail.accept(2 * SECOND, &request(vec![span(trace(1, HIGH), 2), span_with_state(trace(1, HIGH), 3, "a=b")]));
+    let late = tail.accept(
+        2 * SECOND,
+        &request(vec![span(trace(1, HIGH), 2), span_with_state(trace(1, HIGH), 3, "a=b")]),
+    );
     assert_eq!(states(late), ["ot=th:c", "ot=th:c,a=b"]);
     let stats = tail.sampler.stats();
     assert_eq!((stats.late_kept, stats.kept_spans, stats.traces, stats.pending_spans), (2, 1, 1, 0));
@@ -139,8 +142,11 @@ fn the_threshold_of_a_late_span_is_raised_and_never_lowered() {
 #[test]
 fn a_decision_that_is_forgotten_is_taken_anew() {
     let remember = Remember::Decisions(10);
-    let mut tail =
-        Tail::with(Settings { remember_kept: remember, remember_dropped: remember, ..settings(ERRORS, Compatibility::default()) });
+    let mut tail = Tail::with(Settings {
+        remember_kept: remember,
+        remember_dropped: remember,
+        ..settings(ERRORS, Compatibility::default())
+    });
     tail.accept(0, &request(vec![span(trace(1, 0), 1)]));
     tail.decide_all();
     for number in 2..100 {
@@ -157,7 +163,15 @@ fn all_spans_leave_with_the_threshold_of_their_trace() {
     let mut tail = Tail::new(HALF);
     let id = trace(1, HIGH);
     let root = span_with_state(id, 1, "ot=th:c;x:y,vendor=1");
-    tail.accept(0, &request(vec![span(id, 2), root, span_with_state(id, 3, "ot=th:9"), span_with_state(id, 4, "vendor=1")]));
+    tail.accept(
+        0,
+        &request(vec![
+            span(id, 2),
+            root,
+            span_with_state(id, 3, "ot=th:9"),
+            span_with_state(id, 4, "vendor=1"),
+        ]),
+    );
     assert_eq!(states(tail.decide_all()), ["ot=th:c", "ot=th:c;x:y,vendor=1", "ot=th:c", "ot=th:c,vendor=1"]);
 }
 
@@ -172,8 +186,7 @@ fn an_inconsistent_threshold_is_ignored_and_overwritten() {
 #[test]
 fn a_threshold_that_cannot_be_read_is_overwritten_and_a_trace_state_that_cannot_be_read_stays() {
     let mut tail = Tail::new(HALF);
-    let id = trace(1, HIGH);
-    for (number, (before, after)) in [
+    let states_before_and_after = [
         ("ot=th:C", "ot=th:8"),
         ("ot=th:;x:y", "ot=th:8;x:y"),
         ("ot=th:c;th:d", "ot=th:8"),
@@ -182,13 +195,9 @@ fn a_threshold_that_cannot_be_read_is_overwritten_and_a_trace_state_that_cannot_
         ("ot=th:c,ot=th:d", "ot=th:c,ot=th:d"),
         ("Vendor=1,ot=th:c", "Vendor=1,ot=th:c"),
         ("h\u{e9}", "h\u{e9}"),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let number = number as u64 + 1;
-        let id = trace(number, id.0 as u64);
-        tail.accept(0, &request(vec![span_with_state(id, number, before)]));
+    ];
+    for (number, (before, after)) in (1..).zip(states_before_and_after) {
+        tail.accept(0, &request(vec![span_with_state(trace(number, HIGH), number, before)]));
         assert_eq!(states(tail.decide_all()), [after], "{before}");
     }
 }

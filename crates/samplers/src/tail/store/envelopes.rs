@@ -21,7 +21,13 @@ pub(crate) struct EnvelopeTable {
 impl EnvelopeTable {
     /// The number of an envelope of `request`, for a record that is about to be appended: it stays valid while
     /// records retain it.
-    pub(crate) fn intern(&mut self, request: &[u8], envelopes: &Envelopes, envelope: u32, predicates: &Predicates) -> u32 {
+    pub(crate) fn intern(
+        &mut self,
+        request: &[u8],
+        envelopes: &Envelopes,
+        envelope: u32,
+        predicates: &Predicates,
+    ) -> u32 {
         self.key.clear();
         envelopes.resource_parts(request, envelope).for_each(|part| self.key.extend_from_slice(part));
         let resource = self.resources.intern(&self.key, || predicates.of_resource(&self.key));
@@ -62,12 +68,13 @@ impl EnvelopeTable {
         (self.resources.key(self.resource(envelope)), &self.scopes.key(envelope)[4..])
     }
 
-    /// Bytes that the envelopes hold.
-    pub(crate) fn in_use(&self) -> usize {
-        self.resources.in_use() + self.scopes.in_use()
+    /// Whether no record refers to any.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.resources.is_empty() && self.scopes.is_empty()
     }
 
-    /// Bytes allocated.
+    /// Bytes held.
     pub(crate) fn allocated(&self) -> usize {
         self.resources.allocated() + self.scopes.allocated()
     }

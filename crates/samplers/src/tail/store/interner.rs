@@ -3,17 +3,19 @@
 //! Keys are byte strings, values whatever is worth computing once for each. Entries are counted by their
 //! users and go when the last one does, so the table never outgrows the data that refers to it.
 
+use std::collections::BTreeSet;
+use std::hash::BuildHasher;
 use std::mem::size_of;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use std::hash::BuildHasher;
 
 /// Counted byte strings with a value each, numbered.
 #[derive(Debug)]
 pub(crate) struct Interner<V> {
     entries: Vec<Entry<V>>,
-    vacant: Vec<u32>,
+    /// Numbers without an entry. The least is taken first, so that the end of `entries` becomes free.
+    vacant: BTreeSet<u32>,
     numbers: HashTable<u32>,
     hasher: RandomState,
     /// Bytes of all keys.
@@ -27,11 +29,15 @@ struct Entry<V> {
     users: u32,
 }
 
+/// Tables shrink when they have room for this many times what is in them, and more than a little.
+const SLACK: usize = 8;
+const ENTRIES_MIN: usize = 64;
+
 impl<V> Default for Interner<V> {
     fn default() -> Self {
         Self {
             entries: Vec::new(),
-            vacant: Vec::new(),
+            vacant: BTreeSet::new(),
             numbers: HashTable::new(),
             hasher: RandomState::default(),
             key_bytes: 0,
@@ -50,7 +56,7 @@ impl<V: Default> Interner<V> {
         }
         let entry = Entry { key: key.into(), value: make(), users: 0 };
         self.key_bytes += key.len();
-        let number = match self.vacant.pop() {
+        let number = match self.vacant.pop_first() {
             Some(number) => {
                 self.entries[number as usize] = entry;
                 number
@@ -86,8 +92,25 @@ impl<V: Default> Interner<V> {
         if let Ok(found) = self.numbers.find_entry(hash, |&other| other == number) {
             found.remove();
         }
-        self.vacant.push(number);
+        self.vacant.insert(number);
+        self.shrink();
         Some(value)
+    }
+
+    /// Gives back what a flood of keys has needed once it is over.
+    fn shrink(&mut self) {
+        while self.vacant.last().is_some_and(|&last| last as usize + 1 == self.entries.len()) {
+            self.vacant.pop_last();
+            self.entries.pop();
+        }
+        if self.entries.capacity() > SLACK * self.entries.len().max(ENTRIES_MIN) {
+            self.entries.shrink_to(2 * self.entries.len());
+        }
+        if self.numbers.num_buckets() > SLACK * self.numbers.len().max(ENTRIES_MIN) {
+            let (entries, hasher) = (&self.entries, &self.hasher);
+            let hash = |&number: &u32| hasher.hash_one(&*entries[number as usize].key);
+            self.numbers.shrink_to(2 * self.numbers.len(), hash);
+        }
     }
 
     /// The key of an entry.
@@ -100,12 +123,13 @@ impl<V: Default> Interner<V> {
         &self.entries[number as usize].value
     }
 
-    /// Bytes that the entries hold: a key, its slot and, on average, a bucket and a half of the table.
-    pub(crate) fn in_use(&self) -> usize {
-        self.key_bytes + self.numbers.len() * (size_of::<Entry<V>>() + size_of::<u32>() * 3 / 2)
+    /// Whether there are no entries.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
     }
 
-    /// Bytes allocated.
+    /// Bytes held.
     pub(crate) fn allocated(&self) -> usize {
         self.key_bytes + self.entries.capacity() * size_of::<Entry<V>>() + self.numbers.allocation_size()
     }
@@ -130,5 +154,23 @@ mod tests {
         assert_eq!(interner.numbers.len(), 1);
         let c = interner.intern(b"c", || 4);
         assert_eq!((c, interner.key(b), interner.key(c)), (a, &b"b"[..], &b"c"[..]));
+    }
+
+    #[test]
+    fn a_flood_of_keys_gives_its_memory_back_and_leaves_the_others_alone() {
+        let mut interner = Interner::<u8>::default();
+        let lasting: Vec<_> = (0..10_u32).map(|key| interner.intern(&key.to_le_bytes(), || 1)).collect();
+        lasting.iter().for_each(|&number| interner.retain(number));
+        let flood: Vec<_> = (10..50_000_u32).map(|key| interner.intern(&key.to_le_bytes(), || 2)).collect();
+        flood.iter().for_each(|&number| interner.retain(number));
+        assert!(interner.allocated() > 50_000 * size_of::<Entry<u8>>());
+        for number in flood {
+            assert_eq!(interner.release(number), Some(2));
+        }
+        assert!(interner.allocated() < 50_000, "{}", interner.allocated());
+        for (number, key) in lasting.into_iter().zip(0_u32..) {
+            assert_eq!(interner.intern(&key.to_le_bytes(), || 3), number);
+            assert_eq!((interner.key(number), *interner.value(number)), (&key.to_le_bytes()[..], 1));
+        }
     }
 }

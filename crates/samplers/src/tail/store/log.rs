@@ -73,7 +73,11 @@ const ALIGN: usize = 1 << ALIGN_BITS;
 pub(crate) const LOG_BYTES_MAX: usize = 15 << 30;
 /// No address: a trace's first record.
 const NONE: u32 = u32::MAX;
+/// Spare segments that are always kept, and beyond those the part of all segments in use. Segments that are
+/// freed in one tick are written in the next few; memory that goes back to the system in between comes back
+/// one page fault at a time, which costs more than everything else here.
 const SPARE_SEGMENTS: usize = 4;
+const SPARE_SHARE: usize = 8;
 /// previous, envelope, length and flags, padding.
 const HEADER_BYTES_MAX: usize = 4 + 5 + 10 + ALIGN;
 
@@ -189,7 +193,8 @@ impl Log {
     fn vacate(&mut self, number: u32) {
         let bytes = &mut self.segments[number as usize].bytes;
         bytes.clear();
-        if self.spare.len() < SPARE_SEGMENTS && bytes.capacity() <= SEGMENT_BYTES {
+        let used = self.allocated / SEGMENT_BYTES;
+        if self.spare.len() < SPARE_SEGMENTS.max(used / SPARE_SHARE) && bytes.capacity() <= SEGMENT_BYTES {
             self.spare.push(number);
         } else {
             self.allocated -= bytes.capacity();
@@ -205,7 +210,10 @@ impl Address {
     /// has at least [`SEGMENT_BYTES`].
     #[expect(clippy::expect_used, reason = "the store decides traces early long before segments run out")]
     fn new(segment: usize, offset: usize) -> Self {
-        debug_assert!(offset < SEGMENT_BYTES && offset.is_multiple_of(ALIGN), "records start within a segment, aligned");
+        debug_assert!(
+            offset < SEGMENT_BYTES && offset.is_multiple_of(ALIGN),
+            "records start within a segment, aligned"
+        );
         Self(u32::try_from(segment << OFFSET_BITS | offset >> ALIGN_BITS).expect("the log is bounded"))
     }
 

@@ -32,7 +32,10 @@ impl Schedule {
     pub(crate) fn push(&mut self, traces: &mut TraceTable, slot: SlotNumber, time: Nanos) {
         let tick = u64::try_from(TICK.as_nanos()).unwrap_or(1);
         // A clock that went back would break the order; then the trace is due with the one before it.
-        let due = time.checked_next_multiple_of(tick).unwrap_or(Nanos::MAX).max(self.ticks.back().map_or(0, |last| last.due));
+        let due = time
+            .checked_next_multiple_of(tick)
+            .unwrap_or(Nanos::MAX)
+            .max(self.ticks.back().map_or(0, |last| last.due));
         match self.ticks.back_mut() {
             Some(last) if last.due == due => {
                 traces.slot_mut(last.last).next = Some(slot);

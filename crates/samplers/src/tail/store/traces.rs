@@ -65,7 +65,9 @@ impl TraceTable {
     #[inline]
     pub(crate) fn find(&self, trace_id: TraceId) -> Option<SlotNumber> {
         let hash = self.hash(trace_id);
-        self.index.find(spread(hash), |entry| entry.hash == hash && self.slot(entry.slot).trace_id == trace_id).map(|entry| entry.slot)
+        self.index
+            .find(spread(hash), |entry| entry.hash == hash && self.slot(entry.slot).trace_id == trace_id)
+            .map(|entry| entry.slot)
     }
 
     /// Adds a trace that is not there.
@@ -116,9 +118,9 @@ impl TraceTable {
         self.index.len()
     }
 
-    /// Bytes that the live traces take: a slot and, on average, a bucket and a half of the index.
+    /// Bytes that the live traces take.
     pub(crate) fn in_use(&self) -> usize {
-        self.len() * (size_of::<Slot>() + size_of::<Indexed>() * 3 / 2)
+        self.len() * size_of::<Slot>() + self.index.allocation_size()
     }
 
     /// Bytes allocated.

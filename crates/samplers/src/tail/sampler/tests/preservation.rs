@@ -1,60 +1,15 @@
 //! What comes in comes out: bytes, surroundings, order.
 
-use forebay_otlp::SpanIndex;
-use forebay_otlp::wire::{put_bytes, put_fixed32, put_fixed64, put_varint_field};
+use forebay_otlp::wire::put_bytes;
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 
 use super::*;
+use crate::testing::raw::{around, elaborate, message, messages};
 use crate::testing::{Located, ResourceSpans, ScopeSpans, attribute, decode, encode, text, under};
 
 const OT: &[u8] = b"\x1a\x07ot=th:0";
-
-/// A message made by `write`.
-fn message(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut out = Vec::new();
-    write(&mut out);
-    out
-}
-
-/// A request of one resource and scope, each with fields that nobody knows, around these span messages.
-fn around(spans: &[Vec<u8>]) -> Vec<u8> {
-    let scope = message(|out| {
-        put_bytes(out, 3, b"https://scope");
-        spans.iter().for_each(|span| put_bytes(out, 2, span));
-        put_bytes(out, 1, &InstrumentationScope { name: "s".to_owned(), ..InstrumentationScope::default() }.encode_to_vec());
-        put_varint_field(out, 77, 7);
-    });
-    let resource = message(|out| {
-        put_fixed64(out, 99, 9);
-        put_bytes(out, 2, &scope);
-        put_bytes(out, 1, &Resource { dropped_attributes_count: 5, ..Resource::default() }.encode_to_vec());
-        put_bytes(out, 3, b"https://resource");
-    });
-    message(|out| put_bytes(out, 1, &resource))
-}
-
-/// The span messages of a request, and for each what describes its resource and scope.
-fn messages(request: &[u8]) -> Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> {
-    let index = SpanIndex::scan(request).unwrap();
-    let spans = index.spans.iter().map(|span| {
-        let resource: Vec<_> = index.envelopes.resource_parts(request, span.envelope).collect();
-        let scope: Vec<_> = index.envelopes.scope_parts(request, span.envelope).collect();
-        (index.body(request, span).to_vec(), resource.concat(), scope.concat())
-    });
-    spans.collect()
-}
-
-/// A span with everything that decides nothing, and a group and other fields that nobody knows.
-fn elaborate(number: u64) -> Vec<u8> {
-    let mut span = Span { attributes: vec![attribute("k", text("v"))], flags: 0x101, ..error(number) }.encode_to_vec();
-    put_varint_field(&mut span, 1_000, u64::MAX);
-    put_fixed32(&mut span, 1_001, 3);
-    // Field 1002: a group that holds a group.
-    span.extend_from_slice(b"\xd3\x3e\xdb\x3e\x08\x01\xdc\x3e\xd4\x3e");
-    span
-}
 
 /// Spans in forms that no encoder writes but that decode to a span of trace 1.
 fn unusual() -> Vec<Vec<u8>> {
@@ -80,12 +35,12 @@ fn unusual() -> Vec<Vec<u8>> {
         out.extend_from_slice(&plain);
         put_bytes(out, 3, b"");
     });
-    vec![last, twice, overlong_length, overlong_tag, short_id_first, states, elaborate(9)]
+    vec![last, twice, overlong_length, overlong_tag, short_id_first, states, elaborate(trace(1, 0), 9)]
 }
 
 #[test]
 fn spans_leave_as_the_bytes_they_came_as_with_the_stamp_at_the_end() {
-    let request = around(&[elaborate(1), elaborate(2)]);
+    let request = around(&[elaborate(trace(1, 0), 1), elaborate(trace(1, 0), 2)]);
     let stamped: Vec<_> = messages(&request)
         .into_iter()
         .map(|(body, resource, scope)| ([&body, OT].concat(), resource, scope))
@@ -107,7 +62,10 @@ fn unusual_encodings_mean_the_same_afterwards() {
         let mut tail = Tail::new(ALL);
         let expected: Vec<_> = decode(&request)
             .into_iter()
-            .map(|located| Located { span: Span { trace_state: "ot=th:0".to_owned(), ..located.span }, ..located })
+            .map(|located| Located {
+                span: Span { trace_state: "ot=th:0".to_owned(), ..located.span },
+                ..located
+            })
             .collect();
         tail.accept(0, &request);
         tail.decide_all();
@@ -125,18 +83,33 @@ fn resources_and_scopes_keep_their_schema_urls_and_spans_their_order() {
         schema_url: format!("https://{name}"),
     };
     let resource = |name: &str, scope_spans| ResourceSpans {
-        resource: Some(Resource { attributes: vec![attribute("service.name", text(name))], ..Resource::default() }),
+        resource: Some(Resource {
+            attributes: vec![attribute("service.name", text(name))],
+            ..Resource::default()
+        }),
         scope_spans,
         schema_url: format!("https://{name}"),
     };
     let spans = |numbers: &[u64]| numbers.iter().map(|&number| span(trace(1, 0), number)).collect::<Vec<_>>();
     let mut tail = Tail::new(ALL);
-    tail.accept(0, &encode(vec![
-        resource("shop", vec![scope("http", spans(&[1, 2])), scope("sql", spans(&[3]))]),
-        resource("bank", vec![scope("http", spans(&[4]))]),
-        ResourceSpans { scope_spans: vec![ScopeSpans { spans: spans(&[5]), ..ScopeSpans::default() }], ..ResourceSpans::default() },
-    ]));
-    tail.accept(0, &encode(vec![resource("shop", vec![scope("http", spans(&[6]))]), resource("bank", vec![scope("http", spans(&[7]))])]));
+    tail.accept(
+        0,
+        &encode(vec![
+            resource("shop", vec![scope("http", spans(&[1, 2])), scope("sql", spans(&[3]))]),
+            resource("bank", vec![scope("http", spans(&[4]))]),
+            ResourceSpans {
+                scope_spans: vec![ScopeSpans { spans: spans(&[5]), ..ScopeSpans::default() }],
+                ..ResourceSpans::default()
+            },
+        ]),
+    );
+    tail.accept(
+        0,
+        &encode(vec![
+            resource("shop", vec![scope("http", spans(&[6]))]),
+            resource("bank", vec![scope("http", spans(&[7]))]),
+        ]),
+    );
     tail.decide_all();
     let stamped = |numbers: &[u64]| {
         let stamped = spans(numbers).into_iter();
@@ -146,7 +119,10 @@ fn resources_and_scopes_keep_their_schema_urls_and_spans_their_order() {
     let expected = encode(vec![
         resource("shop", vec![scope("http", stamped(&[1, 2, 6])), scope("sql", stamped(&[3]))]),
         resource("bank", vec![scope("http", stamped(&[4, 7]))]),
-        ResourceSpans { scope_spans: vec![ScopeSpans { spans: stamped(&[5]), ..ScopeSpans::default() }], ..ResourceSpans::default() },
+        ResourceSpans {
+            scope_spans: vec![ScopeSpans { spans: stamped(&[5]), ..ScopeSpans::default() }],
+            ..ResourceSpans::default()
+        },
     ]);
     assert_eq!(decode(&tail.outputs[0].request), decode(&expected));
     assert_eq!(tail.outputs[0].request.len(), expected.len());
@@ -157,7 +133,10 @@ fn an_envelope_is_held_once_and_freed_with_its_last_span() {
     let mut tail = Tail::new(ALL);
     let large = "x".repeat(50_000);
     let request = |number: u64| {
-        encode(vec![under(vec![attribute("service.name", text(&large))], vec![span(trace(number, 0), number)])])
+        encode(vec![under(
+            vec![attribute("service.name", text(&large))],
+            vec![span(trace(number, 0), number)],
+        )])
     };
     tail.accept(0, &request(1));
     let before = tail.sampler.pending_bytes();
@@ -166,7 +145,7 @@ fn an_envelope_is_held_once_and_freed_with_its_last_span() {
     }
     assert_eq!(tail.sampler.pending_bytes(), before);
     tail.decide_all();
-    assert_eq!(tail.sampler.store.envelopes.in_use(), 0);
+    assert!(tail.sampler.store.envelopes.is_empty());
 }
 
 #[test]

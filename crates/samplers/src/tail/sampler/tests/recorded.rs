@@ -15,9 +15,13 @@ type Recording = (String, Vec<Vec<u8>>);
 
 /// The excerpts beside the crate that reads OTLP, or all of `$FOREBAY_DATASETS/*/traces.jsonl.zst`.
 fn recordings() -> Vec<Recording> {
-    let entries = |directory: &Path| read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    let entries = |directory: &Path| {
+        read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
+    };
     let mut files: Vec<PathBuf> = match std::env::var_os("FOREBAY_DATASETS") {
-        Some(datasets) => entries(Path::new(&datasets)).iter().map(|dataset| dataset.join("traces.jsonl.zst")).collect(),
+        Some(datasets) => {
+            entries(Path::new(&datasets)).iter().map(|dataset| dataset.join("traces.jsonl.zst")).collect()
+        }
         None => entries(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../otlp/testdata")),
     };
     files.retain(|file| file.extension().is_some_and(|extension| extension == "zst") && file.exists());
@@ -37,7 +41,8 @@ fn rules() -> Vec<Rule> {
         regex: true,
         invert: false,
     };
-    let failed = Rule::Number { key: "http.status_code".to_owned(), min: Some(400), max: None, invert: false };
+    let failed =
+        Rule::Number { key: "http.status_code".to_owned(), min: Some(400), max: None, invert: false };
     vec![
         Rule::Status(vec![Code::Error]),
         failed,
@@ -57,8 +62,10 @@ fn the_sampler_lets_out_what_the_model_lets_out() {
     for (name, requests) in recordings() {
         let wait = SECOND / 2;
         let mut model = Model::new(rules(), wait);
-        let mut tail =
-            Tail::with(Settings { decision_wait: wait, ..settings(&Model::yaml(&rules()), Compatibility::default()) });
+        let mut tail = Tail::with(Settings {
+            decision_wait: wait,
+            ..settings(&Model::yaml(&rules()), Compatibility::default())
+        });
         let mut now = 0;
         let mut count = 0;
         for request in &requests {
@@ -90,7 +97,10 @@ fn of_other_traces(request: &[u8], number: u8) -> Vec<u8> {
     let mut merged: Vec<ResourceSpans> = Vec::new();
     for mut resource in resources {
         match merged.last_mut() {
-            Some(last) if last.resource == resource.resource && last.scope_spans[0].scope == resource.scope_spans[0].scope => {
+            Some(last)
+                if last.resource == resource.resource
+                    && last.scope_spans[0].scope == resource.scope_spans[0].scope =>
+            {
                 last.scope_spans[0].spans.append(&mut resource.scope_spans[0].spans);
             }
             _ => merged.push(resource),
@@ -115,7 +125,10 @@ fn pending_spans_take_less_than_the_requests_they_came_in() {
         }
         let (held, traces) = (tail.sampler.pending_bytes(), tail.sampler.pending_traces());
         let (ratio, spare) = (held as f64 / wire as f64, tail.sampler.store.allocated() - held);
-        println!("{name}: {held} of {wire} bytes held ({ratio:.3}); {} beyond for each of {traces} traces", spare / traces);
+        println!(
+            "{name}: {held} of {wire} bytes held ({ratio:.3}); {} beyond for each of {traces} traces",
+            spare / traces
+        );
         assert!(ratio <= 1.1, "{name}: {ratio}");
         assert!(spare / traces <= 256, "{name}: {spare} for {traces} traces");
     }

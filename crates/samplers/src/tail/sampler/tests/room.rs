@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::tail::store::SEGMENT_BYTES;
-use crate::testing::{attribute, text};
+use crate::testing::{attribute, encode, text, under};
 
 /// A span of about `bytes`.
 fn bulky(number: u64, bytes: usize) -> Span {
@@ -24,9 +24,12 @@ fn beyond_the_number_of_traces_the_oldest_are_decided() {
     assert_eq!(tail.accept(0, &request(vec![span(trace(1, 0), 1), span(trace(2, 0), 2)])), []);
     // More spans of traces that wait already take no more room.
     assert_eq!(tail.accept(1, &request(vec![span(trace(1, 0), 3)])), []);
-    assert_eq!(names(tail.accept(2, &request(vec![span(trace(3, 0), 4), span(trace(4, 0), 5), span(trace(2, 0), 6)]))), [
-        "span 1", "span 3", "span 2", "span 6"
-    ]);
+    assert_eq!(
+        names(
+            tail.accept(2, &request(vec![span(trace(3, 0), 4), span(trace(4, 0), 5), span(trace(2, 0), 6)]))
+        ),
+        ["span 1", "span 3", "span 2", "span 6"]
+    );
     assert_eq!((tail.sampler.stats().early_decisions, tail.sampler.pending_traces()), (2, 2));
 }
 
@@ -54,7 +57,11 @@ fn what_is_pending_stays_within_its_bytes_and_nothing_is_lost() {
         left += tail.accept(number, &request(vec![bulky(number, 5_000), bulky(number + 1, 1_000)])).len();
         taken += 2;
         assert!(tail.sampler.store.in_use() <= bound);
-        assert!(tail.sampler.store.allocated() <= bound + 6 * SEGMENT_BYTES, "{}", tail.sampler.store.allocated());
+        assert!(
+            tail.sampler.store.allocated() <= bound + 6 * SEGMENT_BYTES,
+            "{}",
+            tail.sampler.store.allocated()
+        );
         peak = peak.max(tail.sampler.store.in_use());
     }
     let stats = tail.sampler.stats();
@@ -76,7 +83,9 @@ fn a_trace_that_does_not_fit_at_all_is_decided_when_it_has_been_taken() {
 #[test]
 fn a_request_larger_than_the_room_is_decided_whole() {
     let mut tail = bounded(ERRORS, 2 * SEGMENT_BYTES, usize::MAX);
-    let mut spans: Vec<_> = (1_u64..=100).map(|number| Span { span_id: number.to_be_bytes().to_vec(), ..bulky(1, 10_000) }).collect();
+    let mut spans: Vec<_> = (1_u64..=100)
+        .map(|number| Span { span_id: number.to_be_bytes().to_vec(), ..bulky(1, 10_000) })
+        .collect();
     spans.push(Span { trace_id: trace(1, HIGH).to_bytes().to_vec(), ..error(101) });
     assert_eq!(tail.accept(0, &request(spans)).len(), 101);
 }
@@ -106,9 +115,13 @@ fn memory_moves_between_traces_and_their_spans() {
 fn a_flood_of_envelopes_does_not_take_room_for_good() {
     let bound = 16 * SEGMENT_BYTES;
     let mut tail = bounded(ERRORS, bound, usize::MAX);
-    let resource = |number: u64| crate::testing::under(vec![attribute("pod", text(&number.to_string()))], vec![span(trace(number, 0), number)]);
+    let resource = |number: u64| {
+        under(vec![attribute("pod", text(&number.to_string()))], vec![span(trace(number, 0), number)])
+    };
     for number in 1..20_000 {
-        tail.accept(0, &crate::testing::encode(vec![resource(number)]));
+        tail.accept(0, &encode(vec![resource(number)]));
+        let allocated = tail.sampler.store.allocated();
+        assert!(allocated <= bound + 6 * SEGMENT_BYTES, "{allocated} of {bound}");
     }
     tail.decide_all();
     assert!(tail.sampler.store.in_use() <= 2 * SEGMENT_BYTES, "{} in use", tail.sampler.store.in_use());

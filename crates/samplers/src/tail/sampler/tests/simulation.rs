@@ -51,16 +51,15 @@ struct Shape {
 fn scenario() -> impl Strategy<Value = Scenario> {
     let bytes = prop_oneof![2 => Just(usize::MAX), 1 => Just(1), 3 => 2 * SEGMENT_BYTES..6 * SEGMENT_BYTES];
     let traces = prop_oneof![3 => Just(usize::MAX), 1 => 1..TRACES];
-    (vec(rule(), 1..4), 0..20_000_u64, bytes, traces, vec(1..=u128::MAX, TRACES), vec(incoming(), 1..80)).prop_map(
-        |(rules, wait, pending_bytes, pending_traces, trace_ids, requests)| Scenario {
+    (vec(rule(), 1..4), 0..20_000_u64, bytes, traces, vec(1..=u128::MAX, TRACES), vec(incoming(), 1..80))
+        .prop_map(|(rules, wait, pending_bytes, pending_traces, trace_ids, requests)| Scenario {
             rules,
             wait,
             pending_bytes,
             pending_traces,
             trace_ids,
             requests,
-        },
-    )
+        })
 }
 
 fn rule() -> impl Strategy<Value = Rule> {
@@ -147,14 +146,22 @@ fn envelope(number: usize, spans: Vec<Span>) -> ResourceSpans {
         1 => resource(shop(), "https://1", scope("sql", spans)),
         2 => resource(vec![attribute("key", text("a"))], "", scope("http", spans)),
         3 => resource(vec![attribute("n", Value::IntValue(7))], "", scope("http", spans)),
-        _ => ResourceSpans { scope_spans: vec![ScopeSpans { spans, ..ScopeSpans::default() }], ..ResourceSpans::default() },
+        _ => ResourceSpans {
+            scope_spans: vec![ScopeSpans { spans, ..ScopeSpans::default() }],
+            ..ResourceSpans::default()
+        },
     }
 }
 
 impl Scenario {
     fn encode(&self, spans: &[Shape], number: &mut u64) -> Vec<u8> {
         let runs = spans.chunk_by(|a, b| a.envelope == b.envelope);
-        encode(runs.map(|run| envelope(run[0].envelope, run.iter().map(|shape| self.span(shape, number)).collect())).collect())
+        encode(
+            runs.map(|run| {
+                envelope(run[0].envelope, run.iter().map(|shape| self.span(shape, number)).collect())
+            })
+            .collect(),
+        )
     }
 
     fn span(&self, shape: &Shape, number: &mut u64) -> Span {
@@ -186,7 +193,10 @@ impl Account {
     fn balances(&self, tail: &Tail) -> Result<(), TestCaseError> {
         let stats = tail.sampler.stats();
         let sum = |spans: &HashMap<_, usize>| spans.values().sum::<usize>() as u64;
-        prop_assert_eq!(sum(&self.taken), sum(&self.left) + stats.pending_spans + stats.dropped_spans + stats.late_dropped);
+        prop_assert_eq!(
+            sum(&self.taken),
+            sum(&self.left) + stats.pending_spans + stats.dropped_spans + stats.late_dropped
+        );
         prop_assert_eq!(sum(&self.left), stats.kept_spans + stats.late_kept);
         Ok(())
     }
@@ -222,7 +232,9 @@ fn run(scenario: &Scenario) -> Result<(), TestCaseError> {
         prop_assert_eq!(tail.sampler.stats().pending_spans, model.pending_spans() as u64);
         prop_assert_eq!(tail.sampler.pending_traces(), model.pending_traces());
         prop_assert!(tail.sampler.pending_traces() <= scenario.pending_traces);
-        prop_assert!(tail.sampler.store.in_use() <= scenario.pending_bytes || tail.sampler.pending_traces() == 0);
+        prop_assert!(
+            tail.sampler.store.in_use() <= scenario.pending_bytes || tail.sampler.pending_traces() == 0
+        );
     }
     tail.decide_all();
     prop_assert_eq!(account.leaves(tail.located()), grouped(model.decide_oldest(model.pending_traces())));
@@ -233,7 +245,7 @@ fn run(scenario: &Scenario) -> Result<(), TestCaseError> {
         let left = account.left.get(trace).copied().unwrap_or(0);
         prop_assert!(left == 0 || left == *taken, "{left} of {taken} spans of {trace} left");
     }
-    prop_assert_eq!(tail.sampler.store.envelopes.in_use(), 0);
+    prop_assert!(tail.sampler.store.envelopes.is_empty());
     Ok(())
 }
 

@@ -3,9 +3,13 @@ use proptest::prelude::*;
 use super::*;
 
 fn spans(log: &Log, last: Address) -> Vec<Vec<u8>> {
-    let mut records: Vec<_> = std::iter::successors(Some(last), |&address| log.record(address).previous).collect();
+    let mut records: Vec<_> =
+        std::iter::successors(Some(last), |&address| log.record(address).previous).collect();
     records.reverse();
-    records.iter().flat_map(|&address| log.record(address).spans().map(<[u8]>::to_vec).collect::<Vec<_>>()).collect()
+    records
+        .iter()
+        .flat_map(|&address| log.record(address).spans().map(<[u8]>::to_vec).collect::<Vec<_>>())
+        .collect()
 }
 
 #[test]

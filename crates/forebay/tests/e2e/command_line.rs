@@ -1,0 +1,153 @@
+//! Commands, and the sources a configuration is put together from.
+
+use std::fs;
+use std::path::Path;
+
+use crate::harness::{Output, forebay};
+
+const MINIMAL: &str = "
+receivers: {otlp: {protocols: {grpc: }}}
+processors: {batch: {timeout: 1s}}
+exporters: {nop: }
+service: {pipelines: {traces: {receivers: [otlp], processors: [batch], exporters: [nop]}}}
+";
+
+async fn run(arguments: &[&str]) -> Output {
+    run_with(arguments, &[]).await
+}
+
+async fn run_with(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    forebay(Path::new("/"), arguments, variables).await
+}
+
+/// What `print-config` says of `arguments`, which must be right.
+async fn printed(arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    let output = run_with(&[&["print-config"], arguments].concat(), variables).await;
+    assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
+    output.stdout
+}
+
+#[tokio::test]
+async fn components_are_listed_with_their_aliases_and_signals() {
+    let output = run(&["components"]).await;
+    assert_eq!(output.code, Some(0));
+    let expected = "\
+receivers:
+  - name: otlp
+    signals: [traces, metrics, logs]
+processors:
+  - name: batch
+    signals: [traces, metrics, logs]
+  - name: memory_limiter
+    signals: [traces, metrics, logs]
+  - name: probabilistic_sampler
+    signals: [traces]
+  - name: tail_sampling
+    signals: [traces]
+exporters:
+  - name: debug
+    signals: [traces, metrics, logs]
+  - name: file
+    signals: [traces, metrics, logs]
+  - name: nop
+    signals: [traces, metrics, logs]
+  - name: otlp_grpc
+    aliases: [otlp]
+    signals: [traces, metrics, logs]
+  - name: otlp_http
+    aliases: [otlphttp]
+    signals: [traces, metrics, logs]
+extensions:
+  - name: health_check
+";
+    assert_eq!(output.stdout, expected);
+}
+
+#[tokio::test]
+async fn without_a_configuration_the_way_out_is_named() {
+    for arguments in [&[][..], &["validate"]] {
+        let output = run(arguments).await;
+        assert_eq!(output.code, Some(1));
+        assert_eq!(output.stderr, "error: no configuration: give one with --config FILE, or see --help\n");
+    }
+}
+
+#[tokio::test]
+async fn a_configuration_is_read_from_a_file_a_variable_or_the_command_line() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("forebay.yaml"), MINIMAL).unwrap();
+    let inline = format!("yaml:{MINIMAL}");
+    for source in ["forebay.yaml", "file:forebay.yaml", "env:SETTINGS", &inline] {
+        let arguments = ["validate", "--config", source];
+        let output = forebay(directory.path(), &arguments, &[("SETTINGS", MINIMAL)]).await;
+        assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""), "{source}");
+    }
+    for (source, expected) in [
+        ("missing.yaml", "error: cannot read missing.yaml: No such file or directory (os error 2)"),
+        ("env:SETTINGS", "error: environment variable `SETTINGS` is not set"),
+        ("https://example.com/forebay.yaml", "error: `https:` is no source of configuration"),
+        ("yaml:[1, 2]", "error: expected a mapping"),
+        ("yaml:a: [", "error: "),
+    ] {
+        let output = forebay(directory.path(), &["validate", "--config", source], &[]).await;
+        assert_eq!(output.code, Some(1), "{source}");
+        assert!(output.stderr.contains(expected), "{source}: {}", output.stderr);
+    }
+}
+
+#[tokio::test]
+async fn sources_are_merged_in_order_and_set_comes_last() {
+    let minimal = format!("--config=yaml:{MINIMAL}");
+    let second = "--config=yaml:{processors: {batch: {send_batch_size: 5}}, exporters: {debug: }, \
+                  service: {pipelines: {traces: {exporters: [debug]}}}}";
+    let text = printed(&["--set=processors.batch.timeout=2s", &minimal, second], &[]).await;
+    let expected = "\
+receivers:
+  otlp:
+    protocols:
+      grpc: null
+processors:
+  batch:
+    timeout: 2s
+    send_batch_size: 5
+exporters:
+  nop: null
+  debug: null
+service:
+  pipelines:
+    traces:
+      receivers:
+        - otlp
+      processors:
+        - batch
+      exporters:
+        - debug
+";
+    assert_eq!(text, expected);
+}
+
+#[tokio::test]
+async fn flags_may_stand_on_either_side_of_the_command() {
+    let minimal = format!("--config=yaml:{MINIMAL}");
+    assert_eq!(run(&[&minimal, "validate"]).await.code, Some(0));
+    assert_eq!(run(&[&minimal, "validate", "--set=processors.batch.timeout=soon"]).await.code, Some(1));
+    assert_eq!(run(&["--set=processors.batch.timeout=soon", "validate", &minimal]).await.code, Some(1));
+}
+
+#[tokio::test]
+async fn variables_are_expanded_with_their_defaults() {
+    let yaml = "--config=yaml:{a: '${env:SET}', b: '${env:UNSET:-fallback}', c: '${SET}:${env:UNSET:-4317}', d: '$$5'}";
+    let text = printed(&[yaml], &[("SET", "10.0.0.1")]).await;
+    assert_eq!(text, "a: 10.0.0.1\nb: fallback\nc: 10.0.0.1:4317\nd: $5\n");
+}
+
+#[tokio::test]
+async fn secrets_are_printed_only_when_asked_for() {
+    let yaml = "--config=yaml:{exporters: {otlp: {endpoint: 'a:1', headers: {authorization: Bearer abc}, \
+                tls: {key_pem: '-----BEGIN'}}}}";
+    let text = printed(&[yaml], &[]).await;
+    assert!(!text.contains("abc") && !text.contains("BEGIN"), "{text}");
+    assert_eq!(text.matches("[REDACTED]").count(), 2, "{text}");
+    let text = printed(&["--unredacted", yaml], &[]).await;
+    assert!(text.contains("Bearer abc") && text.contains("BEGIN"), "{text}");
+}

@@ -1,0 +1,39 @@
+//! What the tests share: processes, an OTLP backend that remembers what it got, clients, and metrics.
+
+mod backend;
+mod grpc;
+mod http;
+mod metrics;
+mod otlp;
+mod ports;
+mod process;
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+pub(crate) use backend::{Backend, Behaviour};
+pub(crate) use grpc::{GrpcClient, export_over_grpc};
+pub(crate) use http::{Answer, get, post, request};
+pub(crate) use metrics::Metrics;
+pub(crate) use otlp::{
+    RESOURCE, Traces, ids, key_value, logs_request, metrics_request, request_of, span, span_of, string_attribute,
+};
+pub(crate) use ports::free_port;
+pub(crate) use process::{Forebay, Output, forebay};
+
+/// Long enough for a loaded machine; nothing waits this long unless it fails.
+const DEADLINE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Tries again until `probe` finds something.
+pub(crate) async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        if let Some(found) = probe().await {
+            return found;
+        }
+        assert!(Instant::now() < end, "{what}: not within {DEADLINE:?}");
+        sleep(PAUSE).await;
+    }
+}
