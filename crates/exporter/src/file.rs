@@ -8,13 +8,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use forebay_config::Table;
-use forebay_pipeline::{Batch, BoxFuture, Consumer, Refusal, Telemetry};
+use forebay_pipeline::{Batch, BoxFuture, Consumer, Refusal, Telemetry, Throttle};
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tracing::error;
 
 use crate::account::{Account, PerSignal};
-use crate::throttle::Throttle;
 use crate::{BuildError, ExporterContext};
 
 #[cfg(test)]
@@ -191,7 +190,7 @@ impl Consumer for FileExporter {
                 Ok(Err(WriteError::Io(error))) => error.to_string(),
                 Err(error) => error.to_string(),
             };
-            if let Some(suppressed) = self.failures.admit() {
+            if let Some(suppressed) = self.failures.pass() {
                 error!(exporter = self.id, suppressed, "cannot write: {failure}");
             }
             Err(Refusal::retryable(format!("{} cannot write: {failure}", self.id)))

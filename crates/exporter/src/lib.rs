@@ -34,7 +34,6 @@ mod sender;
 mod settings;
 #[cfg(test)]
 mod testing;
-mod throttle;
 mod transport;
 
 pub use queue::{BatchConfig, QueueConfig, Sizer};

@@ -3,9 +3,8 @@
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::process::ExitCode;
 
-use forebay_config::{Diagnostics, Loader, Node, is_sensitive, print};
+use forebay_config::{Diagnostic, Diagnostics, Loader, Node, is_sensitive, print};
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Sources;
 use crate::components::{ComponentType, EXPORTERS, EXTENSIONS, PROCESSORS, RECEIVERS};
@@ -13,6 +12,7 @@ use crate::gates::Gates;
 use crate::logging;
 use crate::service::Service;
 use crate::settings::Settings;
+use crate::signals::Signals;
 
 /// The exit code of a second signal during shutdown, as of a process that SIGINT ends.
 const INTERRUPTED: i32 = 130;
@@ -21,8 +21,6 @@ const INTERRUPTED: i32 = 130;
 pub(crate) fn run(sources: &Sources) -> ExitCode {
     let Some(settings) = read(sources) else { return ExitCode::FAILURE };
     logging::start(&settings.telemetry);
-    let (_, unknown) = Gates::parse(&sources.feature_gates);
-    unknown.iter().for_each(|gate| tracing::warn!(gate, "this feature gate has no meaning here"));
     let runtime = match runtime(settings.process.shards) {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start threads: {error}")),
@@ -68,22 +66,15 @@ pub(crate) fn runtime(shards: usize) -> std::io::Result<Runtime> {
 
 /// Starts the pipelines and stops them at the first signal; the second ends the process at once.
 async fn serve(settings: Settings) -> Result<(), String> {
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+    let mut signals = Signals::listen().map_err(|error| error.to_string())?;
     let shards = settings.process.shards;
     let memory = settings.process.memory_limit;
     let service = Service::start(settings).await.map_err(|error| error.to_string())?;
     tracing::info!(shards, memory_limit_mib = memory >> 20, "everything is ready");
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+    signals.next().await;
     tracing::info!("stopping: deciding and delivering what is pending; a second signal ends at once");
     tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        signals.next().await;
         tracing::warn!("a second signal: ending at once, what is pending is lost");
         std::process::exit(INTERRUPTED);
     });
@@ -109,8 +100,11 @@ fn read(sources: &Sources) -> Option<Settings> {
         fail("no configuration: give one with --config FILE, or see --help");
         return None;
     }
-    let (gates, _) = Gates::parse(&sources.feature_gates);
     let (node, diagnostics) = load(sources);
+    let (gates, unknown) = Gates::parse(&sources.feature_gates);
+    for gate in unknown {
+        diagnostics.add(Diagnostic::warning("", format!("feature gate `{gate}` has no meaning here")));
+    }
     let settings = node.map(|node| Settings::read(&node, gates, &diagnostics));
     show(&diagnostics);
     settings.filter(|_| !diagnostics.has_errors())

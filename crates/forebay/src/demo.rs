@@ -27,6 +27,7 @@ use crate::gates::Gates;
 use crate::logging;
 use crate::service::Service;
 use crate::settings::Settings;
+use crate::signals::Signals;
 
 const CONFIG: &str = include_str!("../demo/config.yaml");
 /// How long the replay takes, however long the recording was.
@@ -38,7 +39,7 @@ const SETTLE: Duration = Duration::from_secs(5);
 /// What client and backend may hold; the recording is a fraction of that.
 const BUDGET: usize = 64 << 20;
 
-/// Runs the demo; with `keep_running` the pipeline then goes on listening until SIGINT.
+/// Runs the demo; with `keep_running` the pipeline then goes on listening until SIGINT or SIGTERM.
 pub(crate) fn run(keep_running: bool) -> ExitCode {
     let outcome = runtime(1).map_err(StartError::from).and_then(|runtime| runtime.block_on(demo(keep_running)));
     match outcome {
@@ -79,7 +80,7 @@ async fn demo(keep_running: bool) -> Result<(), StartError> {
     if keep_running {
         say(&report(&backend.kept(), &sampler, &telemetry, spans as u64));
         say(&format!("\nStill listening on 127.0.0.1:{pipeline_port}, with this configuration; Ctrl-C ends.\n\n{config}"));
-        tokio::signal::ctrl_c().await?;
+        Signals::listen()?.next().await;
     }
     service.stop().await;
     if !keep_running {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use forebay_config::Table;
+use forebay_receiver::Endpoint;
 use http::StatusCode;
 
 use crate::components::Extension;
@@ -12,7 +13,7 @@ use crate::http_server::{HttpServer, ListenError, body, status};
 /// Settings of `health_check`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HealthCheckConfig {
-    endpoint: String,
+    endpoint: Endpoint,
     path: String,
     healthy: Option<String>,
     unhealthy: Option<String>,
@@ -24,19 +25,27 @@ pub(crate) struct HealthCheck {
     _server: HttpServer,
 }
 
-const ENDPOINT: &str = "localhost:13133";
+const HOST: &str = "localhost";
+const PORT: u16 = 13133;
 
 impl HealthCheckConfig {
     /// Reads the settings, recording every mistake.
     #[must_use]
     pub(crate) fn read(table: &Table<'_>) -> Self {
-        let endpoint = table.string("endpoint").unwrap_or_else(|| ENDPOINT.to_owned());
-        if endpoint.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
-            table.error("endpoint", format!("`{endpoint}` is not `host:port`"));
-        }
+        let endpoint = table.string("endpoint").and_then(|text| match text.parse() {
+            Ok(Endpoint::Unix(_)) => {
+                table.error("endpoint", "health_check listens on `host:port`, not on a Unix socket");
+                None
+            }
+            Ok(endpoint) => Some(endpoint),
+            Err(error) => {
+                table.error("endpoint", error.to_string());
+                None
+            }
+        });
         let bodies = table.section("response_body");
         let config = Self {
-            endpoint,
+            endpoint: endpoint.unwrap_or_else(|| Endpoint::Tcp { host: HOST.to_owned(), port: PORT }),
             path: table.string("path").unwrap_or_else(|| "/".to_owned()),
             healthy: bodies.string("healthy"),
             unhealthy: bodies.string("unhealthy"),

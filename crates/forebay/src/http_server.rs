@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use forebay_receiver::Endpoint;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -27,7 +28,7 @@ pub(crate) struct HttpServer {
 #[error("{what} cannot listen on {endpoint}: {error}")]
 pub(crate) struct ListenError {
     what: &'static str,
-    endpoint: String,
+    endpoint: Endpoint,
     error: io::Error,
 }
 
@@ -39,13 +40,13 @@ const CONNECTIONS: usize = 64;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl HttpServer {
-    /// Listens on `endpoint` (`host:port`) on behalf of `what`.
+    /// Listens on a TCP endpoint on behalf of `what`.
     ///
     /// # Errors
     /// When the endpoint cannot be listened on.
-    pub(crate) async fn start(what: &'static str, endpoint: &str, handler: Handler) -> Result<Self, ListenError> {
-        let failed = |error| ListenError { what, endpoint: endpoint.to_owned(), error };
-        let listener = TcpListener::bind(endpoint).await.map_err(failed)?;
+    pub(crate) async fn start(what: &'static str, endpoint: &Endpoint, handler: Handler) -> Result<Self, ListenError> {
+        let failed = |error| ListenError { what, endpoint: endpoint.clone(), error };
+        let listener = endpoint.bind_tcp().await.map_err(failed)?;
         let task = tokio::spawn(serve(listener, handler));
         Ok(Self { task })
     }

@@ -14,6 +14,7 @@ mod logging;
 mod memory;
 mod service;
 mod settings;
+mod signals;
 
 use std::process::ExitCode;
 

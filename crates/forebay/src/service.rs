@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use forebay_config::ComponentId;
 use forebay_pipeline::{Budget, Consumer, FanOut, Signal, Telemetry};
-use forebay_receiver::Outputs;
+use forebay_receiver::{Endpoint, Outputs};
 use forebay_samplers::tail::Grant;
 use http::StatusCode;
 use prometheus::TextEncoder;
@@ -179,7 +179,7 @@ fn context(settings: &Settings) -> Context {
     }
 }
 
-async fn serve_metrics(endpoint: &str, telemetry: Telemetry) -> Result<HttpServer, ServiceError> {
+async fn serve_metrics(endpoint: &Endpoint, telemetry: Telemetry) -> Result<HttpServer, ServiceError> {
     let handler = move |path: &str| {
         if path != "/metrics" {
             return status(StatusCode::NOT_FOUND);

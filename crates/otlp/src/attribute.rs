@@ -50,13 +50,21 @@ impl<'a> Attribute<'a> {
     /// # Errors
     /// When it does not parse.
     #[inline]
-    pub fn parse_if(message: &'a [u8], wanted: impl FnOnce(&[u8]) -> bool) -> Result<Option<Self>, WireError> {
+    pub fn parse_if(
+        message: &'a [u8],
+        wanted: impl FnOnce(&[u8]) -> bool,
+    ) -> Result<Option<Self>, WireError> {
         // What every encoder writes: a short key, then a short value, and nothing else.
         if let [KEY_TAG, length @ ..0x80, rest @ ..] = message
-            && let Some((key, [VALUE_TAG, length @ ..0x80, value @ ..])) = rest.split_at_checked(usize::from(*length))
+            && let Some((key, [VALUE_TAG, length @ ..0x80, value @ ..])) =
+                rest.split_at_checked(usize::from(*length))
             && value.len() == usize::from(*length)
         {
-            return if wanted(key) { Ok(Some(Self { key, value: AnyValue::parse(value)? })) } else { Ok(None) };
+            return if wanted(key) {
+                Ok(Some(Self { key, value: AnyValue::parse(value)? }))
+            } else {
+                Ok(None)
+            };
         }
         let attribute = Self::parse(message)?;
         Ok(wanted(attribute.key).then_some(attribute))
@@ -124,5 +132,9 @@ pub fn attribute_messages(message: &[u8], number: u32) -> impl Iterator<Item = &
 /// `Resource` messages merge.
 pub fn resource_attribute_messages(description: &[u8]) -> impl Iterator<Item = &[u8]> {
     const RESOURCE: u32 = 1;
-    attribute_messages(description, RESOURCE).flat_map(|resource| attribute_messages(resource, RESOURCE_ATTRIBUTES))
+    attribute_messages(description, RESOURCE)
+        .flat_map(|resource| attribute_messages(resource, RESOURCE_ATTRIBUTES))
 }
+
+#[cfg(test)]
+mod tests;

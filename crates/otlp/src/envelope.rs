@@ -159,18 +159,32 @@ impl Envelopes {
     }
 
     /// The fields that describe the resource of `envelope`, in wire order, tags included.
-    pub fn resource_parts<'a>(&self, request: &'a [u8], envelope: u32) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a, '_> {
+    pub fn resource_parts<'a>(
+        &self,
+        request: &'a [u8],
+        envelope: u32,
+    ) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a, '_> {
         self.slices(request, self.envelopes.get(envelope as usize).map(|found| found.resource.clone()))
     }
 
     /// The fields that describe the scope of `envelope`, in wire order, tags included.
-    pub fn scope_parts<'a>(&self, request: &'a [u8], envelope: u32) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a, '_> {
+    pub fn scope_parts<'a>(
+        &self,
+        request: &'a [u8],
+        envelope: u32,
+    ) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a, '_> {
         self.slices(request, self.envelopes.get(envelope as usize).map(|found| found.scope.clone()))
     }
 
-    fn slices<'a>(&self, request: &'a [u8], parts: Option<Range<u32>>) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a, '_> {
+    fn slices<'a>(
+        &self,
+        request: &'a [u8],
+        parts: Option<Range<u32>>,
+    ) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a, '_> {
         let parts = parts.unwrap_or_default();
-        self.parts[parts.start as usize..parts.end as usize].iter().map(|part| &request[part.start as usize..part.end as usize])
+        self.parts[parts.start as usize..parts.end as usize]
+            .iter()
+            .map(|part| &request[part.start as usize..part.end as usize])
     }
 }
 
@@ -191,7 +205,10 @@ fn children<'a>(
 ) -> impl Iterator<Item = Result<Child, ScanError>> + use<'a> {
     let base = range.start;
     // Offsets fit: the request does.
-    #[expect(clippy::cast_possible_truncation, reason = "offsets lie within a request of at most u32::MAX bytes")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "offsets lie within a request of at most u32::MAX bytes"
+    )]
     Fields::new(&request[range.start as usize..range.end as usize]).map(move |field| {
         let field = field.map_err(|error| ScanError::Wire { level, error, offset: base as usize })?;
         let end = base + field.end as u32;
@@ -201,3 +218,6 @@ fn children<'a>(
         })
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,5 +27,5 @@ pub use envelope::{Envelopes, ScanError};
 pub use scan::{Admitted, Rejected, Span, SpanIndex, StatusCode, TraceId, admit};
 pub use signal::Signal;
 pub use span::SpanView;
-pub use split::split;
 pub use splice::{SpanPiece, Splicer, trace_state_field, with_attribute, without_leading_trace_id};
+pub use split::split;

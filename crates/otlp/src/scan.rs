@@ -131,8 +131,11 @@ impl SpanIndex {
         let mut rejected = Rejected::default();
         let envelopes = Envelopes::walk(request, |envelope, body| {
             let offset = body.start as usize;
-            let found = Span::scan(request, envelope, body)
-                .map_err(|error| ScanError::Wire { level: "span", error, offset })?;
+            let found = Span::scan(request, envelope, body).map_err(|error| ScanError::Wire {
+                level: "span",
+                error,
+                offset,
+            })?;
             let wanted = found.map_err(|reason| rejected.count(reason)).map(|span| spans.push(span));
             Ok(wanted.is_ok())
         })?;
@@ -287,3 +290,6 @@ impl fmt::Display for Rejected {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

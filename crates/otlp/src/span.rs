@@ -60,10 +60,14 @@ impl<'a> SpanView<'a> {
     }
 
     fn bytes(self, wanted: u32) -> &'a [u8] {
-        let found = self.fields().filter(|(number, _)| *number == wanted).filter_map(|(_, value)| match value {
-            Value::Bytes(bytes) => Some(bytes),
-            _ => None,
-        });
+        let found =
+            self.fields().filter(|(number, _)| *number == wanted).filter_map(|(_, value)| match value {
+                Value::Bytes(bytes) => Some(bytes),
+                _ => None,
+            });
         found.last().unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,8 @@ pub struct Splicer<'a> {
 struct Placed<'a> {
     resource: u32,
     envelope: u32,
+    /// How many were added before.
+    number: usize,
     /// Length of the message that will be written.
     length: usize,
     piece: SpanPiece<'a>,
@@ -112,7 +114,8 @@ impl<'a> Splicer<'a> {
     pub fn push(&mut self, resource: u32, envelope: u32, piece: SpanPiece<'a>) {
         let length = piece.len();
         self.bytes += header_len(ITEMS, length) + length;
-        self.pieces.push(Placed { resource, envelope, length, piece });
+        let number = self.pieces.len();
+        self.pieces.push(Placed { resource, envelope, number, length, piece });
     }
 
     /// Items collected so far.
@@ -133,7 +136,8 @@ impl<'a> Splicer<'a> {
         R: Iterator<Item = &'e [u8]> + Clone,
         S: Iterator<Item = &'e [u8]> + Clone,
     {
-        self.pieces.sort_by_key(|placed| (placed.resource, placed.envelope));
+        // In place, where a stable sort would want as much memory again for a moment.
+        self.pieces.sort_unstable_by_key(|placed| (placed.resource, placed.envelope, placed.number));
         let total = |parts: &mut dyn Iterator<Item = &'e [u8]>| parts.map(<[u8]>::len).sum::<usize>();
 
         // Sizes first, inside out.
@@ -144,7 +148,8 @@ impl<'a> Splicer<'a> {
             let first_scope = scopes.len();
             let mut length = total(&mut parts(resource[0].envelope).0);
             for scope in resource.chunk_by(|a, b| a.envelope == b.envelope) {
-                let items: usize = scope.iter().map(|placed| header_len(ITEMS, placed.length) + placed.length).sum();
+                let items: usize =
+                    scope.iter().map(|placed| header_len(ITEMS, placed.length) + placed.length).sum();
                 let scope_length = total(&mut parts(scope[0].envelope).1) + items;
                 length += header_len(SCOPES, scope_length) + scope_length;
                 scopes.push((scope_length, scope.len()));
@@ -223,3 +228,6 @@ pub fn with_attribute(message: &[u8], number: u32, key: &str, value: &str) -> Ve
     put_bytes(&mut out, STRING_VALUE, value.as_bytes());
     out
 }
+
+#[cfg(test)]
+mod tests;

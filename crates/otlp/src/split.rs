@@ -51,8 +51,11 @@ pub fn split(
     let mut items = Vec::new();
     let envelopes = Envelopes::walk(request, |envelope, body| {
         let item = &request[body.start as usize..body.end as usize];
-        let weight = item_weight(signal, item)
-            .map_err(|error| ScanError::Wire { level: "item", error, offset: body.start as usize })?;
+        let weight = item_weight(signal, item).map_err(|error| ScanError::Wire {
+            level: "item",
+            error,
+            offset: body.start as usize,
+        })?;
         items.push((envelope, body, weight));
         Ok(true)
     })?;
@@ -94,7 +97,11 @@ impl Part<'_> {
 
     /// What the request would take with one more item.
     fn bytes_with(&self, item: &[u8], resource: Described, scope: Described) -> usize {
-        self.splicer.bytes() + self.described_bytes + self.lacks(resource, scope) + HEADER_BYTES_MAX + item.len()
+        self.splicer.bytes()
+            + self.described_bytes
+            + self.lacks(resource, scope)
+            + HEADER_BYTES_MAX
+            + item.len()
     }
 
     fn finish(self, request: &[u8], envelopes: &Envelopes) -> (Bytes, usize) {

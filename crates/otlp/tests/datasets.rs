@@ -45,7 +45,9 @@ fn of_recorded_requests_the_traces_that_are_kept_leave() {
     for request in requests() {
         let mut expected = ExportTraceServiceRequest::decode(&*request).unwrap();
         for scope in expected.resource_spans.iter_mut().flat_map(|resource| &mut resource.scope_spans) {
-            scope.spans.retain(|span| keep(TraceId(u128::from_be_bytes(span.trace_id[..].try_into().unwrap()))));
+            scope
+                .spans
+                .retain(|span| keep(TraceId(u128::from_be_bytes(span.trace_id[..].try_into().unwrap()))));
         }
         for resource in &mut expected.resource_spans {
             resource.scope_spans.retain(|scope| !scope.spans.is_empty());
@@ -85,7 +87,9 @@ fn join(request: &mut ExportTraceServiceRequest, resource: ResourceSpans) {
         Some(last) if without_scopes(last) == without_scopes(&resource) => {
             for scope in resource.scope_spans {
                 match last.scope_spans.last_mut() {
-                    Some(ScopeSpans { scope: same, spans, .. }) if *same == scope.scope => spans.extend(scope.spans),
+                    Some(ScopeSpans { scope: same, spans, .. }) if *same == scope.scope => {
+                        spans.extend(scope.spans)
+                    }
                     _ => last.scope_spans.push(scope),
                 }
             }

@@ -54,7 +54,12 @@ proptest! {
 
 /// A request with one span, to whose message `rest` is appended.
 fn request_of(rest: &[u8]) -> Vec<u8> {
-    let span = proto::Span { trace_id: vec![1; 16], span_id: vec![2; 8], name: "GET /".into(), ..Default::default() };
+    let span = proto::Span {
+        trace_id: vec![1; 16],
+        span_id: vec![2; 8],
+        name: "GET /".into(),
+        ..Default::default()
+    };
     let body = [span.encode_to_vec(), rest.to_vec()].concat();
     nested(&[1, 2, 2], body)
 }
@@ -86,8 +91,13 @@ fn a_request_cut_short_anywhere_reads_as_prost_has_it() {
             status: Some(proto::Status { message: "no".into(), code: 2 }),
             ..Default::default()
         };
-        let scope_spans = proto::ScopeSpans { spans: vec![span; 2], schema_url: "scope".into(), ..Default::default() };
-        proto::ResourceSpans { scope_spans: vec![scope_spans], schema_url: "resource".into(), ..Default::default() }
+        let scope_spans =
+            proto::ScopeSpans { spans: vec![span; 2], schema_url: "scope".into(), ..Default::default() };
+        proto::ResourceSpans {
+            scope_spans: vec![scope_spans],
+            schema_url: "resource".into(),
+            ..Default::default()
+        }
     };
     let resource_spans = vec![resource_spans("a"), resource_spans("b")];
     let request = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
@@ -127,7 +137,10 @@ fn values_nested_ten_thousand_deep_cost_no_stack_and_hide_nothing() {
     assert_eq!(attributes[0].key, b"deep");
     assert!(matches!(attributes[0].value, AnyValue::Array(_)));
     assert_eq!(attributes[1], Attribute { key: b"flat", value: AnyValue::Bool(true) });
-    assert!(ExportTraceServiceRequest::decode(&*request).is_err(), "prost gives up; then nothing is said of the rest");
+    assert!(
+        ExportTraceServiceRequest::decode(&*request).is_err(),
+        "prost gives up; then nothing is said of the rest"
+    );
 }
 
 #[test]
@@ -182,7 +195,8 @@ fn megabytes_of_empty_messages_take_no_memory() {
 #[test]
 fn an_index_takes_a_few_times_its_request_at_worst() {
     // The smallest spans there can be, each in a scope of its own.
-    let span = proto::Span { trace_id: vec![1; 16], span_id: vec![2; 8], ..Default::default() }.encode_to_vec();
+    let span =
+        proto::Span { trace_id: vec![1; 16], span_id: vec![2; 8], ..Default::default() }.encode_to_vec();
     let scope = nested(&[2, 2], span);
     let mut request = Vec::new();
     put_header(&mut request, 1, scope.len() * 65_536);

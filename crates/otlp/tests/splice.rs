@@ -44,7 +44,12 @@ struct Edit {
 
 fn edit() -> impl Strategy<Value = Edit> {
     (any::<bool>(), any::<bool>(), option::of(text()), option::of((text(), text()))).prop_map(
-        |(kept, elide_trace_id, trace_state, attribute)| Edit { kept, elide_trace_id, trace_state, attribute },
+        |(kept, elide_trace_id, trace_state, attribute)| Edit {
+            kept,
+            elide_trace_id,
+            trace_state,
+            attribute,
+        },
     )
 }
 
@@ -84,7 +89,10 @@ fn string_attribute(key: &str, value: &str) -> KeyValue {
 /// The fields of a message that `prost` does not know, as they were written.
 fn unknown_fields(message: &[u8]) -> Vec<&[u8]> {
     let fields = Fields::new(message).map(Result::unwrap);
-    fields.filter(|field| UNKNOWN.contains(&field.number)).map(|field| &message[field.start..field.end]).collect()
+    fields
+        .filter(|field| UNKNOWN.contains(&field.number))
+        .map(|field| &message[field.start..field.end])
+        .collect()
 }
 
 fn descriptions(request: &[u8], envelopes: &Envelopes, envelope: u32) -> (Vec<u8>, Vec<u8>) {
@@ -94,9 +102,15 @@ fn descriptions(request: &[u8], envelopes: &Envelopes, envelope: u32) -> (Vec<u8
 }
 
 /// The spans of a request with valid ids, with the resource and scope they are under, in order.
-fn valid_spans(request: &ExportTraceServiceRequest) -> Vec<(&proto::ResourceSpans, &proto::ScopeSpans, &proto::Span)> {
-    let scopes = request.resource_spans.iter().flat_map(|resource| resource.scope_spans.iter().map(move |scope| (resource, scope)));
-    let spans = scopes.flat_map(|(resource, scope)| scope.spans.iter().map(move |span| (resource, scope, span)));
+fn valid_spans(
+    request: &ExportTraceServiceRequest,
+) -> Vec<(&proto::ResourceSpans, &proto::ScopeSpans, &proto::Span)> {
+    let scopes = request
+        .resource_spans
+        .iter()
+        .flat_map(|resource| resource.scope_spans.iter().map(move |scope| (resource, scope)));
+    let spans =
+        scopes.flat_map(|(resource, scope)| scope.spans.iter().map(move |span| (resource, scope, span)));
     spans.filter(|(.., span)| wrong_id(&mut Rejected::default(), span).is_none()).collect()
 }
 
@@ -283,11 +297,25 @@ macro_rules! items_of {
 
 use proto::{ResourceSpans, ScopeSpans};
 items_of!(traces, ExportTraceServiceRequest, resource_spans, ResourceSpans, scope_spans, ScopeSpans, spans);
-items_of!(metrics, ExportMetricsServiceRequest, resource_metrics, ResourceMetrics, scope_metrics, ScopeMetrics, metrics);
+items_of!(
+    metrics,
+    ExportMetricsServiceRequest,
+    resource_metrics,
+    ResourceMetrics,
+    scope_metrics,
+    ScopeMetrics,
+    metrics
+);
 items_of!(logs, ExportLogsServiceRequest, resource_logs, ResourceLogs, scope_logs, ScopeLogs, log_records);
 
 /// Cuts a request and asserts that every part respects the bounds as far as it can, and that nothing is lost.
-fn assert_split(signal: Signal, request: Vec<u8>, max_items: usize, max_bytes: usize, items_of: fn(&[u8]) -> Vec<Item>) {
+fn assert_split(
+    signal: Signal,
+    request: Vec<u8>,
+    max_items: usize,
+    max_bytes: usize,
+    items_of: fn(&[u8]) -> Vec<Item>,
+) {
     let request = Bytes::from(request);
     let parts = split(signal, &request, max_items, max_bytes).unwrap();
     let items: Vec<Vec<Item>> = parts.iter().map(|(part, _)| items_of(part)).collect();

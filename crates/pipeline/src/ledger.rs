@@ -59,7 +59,12 @@ impl Telemetry {
         let reason = &["stage", "signal", "reason"];
         Self {
             incoming: counters(&registry, "forebay_stage_incoming_items", "Items a stage has taken.", stage),
-            outgoing: counters(&registry, "forebay_stage_outgoing_items", "Items a stage has handed on.", stage),
+            outgoing: counters(
+                &registry,
+                "forebay_stage_outgoing_items",
+                "Items a stage has handed on.",
+                stage,
+            ),
             buffered: gauges(&registry, "forebay_stage_buffered_items", "Items a stage holds now.", stage),
             dropped: counters(
                 &registry,
@@ -98,8 +103,16 @@ impl Telemetry {
 
     /// The histograms called `name`, with upper bounds `buckets`, made on first use.
     #[must_use]
-    pub fn histograms(&self, name: &'static str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
-        match self.family(name, |registry| Family::Histograms(histograms(registry, name, help, labels, buckets))) {
+    pub fn histograms(
+        &self,
+        name: &'static str,
+        help: &str,
+        labels: &[&str],
+        buckets: &[f64],
+    ) -> HistogramVec {
+        match self
+            .family(name, |registry| Family::Histograms(histograms(registry, name, help, labels, buckets)))
+        {
             Family::Histograms(family) => family,
             _ => histograms(&Registry::new(), name, help, labels, buckets),
         }
@@ -161,7 +174,10 @@ fn histograms(registry: &Registry, name: &str, help: &str, labels: &[&str], buck
     register(registry, HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
 }
 
-#[expect(clippy::expect_used, reason = "names, labels and buckets are constants of the callers, each registered once")]
+#[expect(
+    clippy::expect_used,
+    reason = "names, labels and buckets are constants of the callers, each registered once"
+)]
 fn register<C: Collector + Clone + 'static>(registry: &Registry, family: prometheus::Result<C>) -> C {
     let family = family.expect("a metric's name and labels are valid");
     registry.register(Box::new(family.clone())).expect("a metric is registered once");
@@ -189,7 +205,10 @@ mod tests {
         ledger.incoming.inc_by(3);
         ledger.dropped("rejected").inc();
         let text = prometheus::TextEncoder::new().encode_to_string(&telemetry.registry().gather()).unwrap();
-        assert!(text.contains("forebay_stage_incoming_items{signal=\"traces\",stage=\"exporter/otlp\"} 3"), "{text}");
+        assert!(
+            text.contains("forebay_stage_incoming_items{signal=\"traces\",stage=\"exporter/otlp\"} 3"),
+            "{text}"
+        );
         assert!(text.contains("reason=\"rejected\""), "{text}");
     }
 }

@@ -10,6 +10,7 @@ mod budget;
 mod consumer;
 mod ledger;
 mod outlet;
+mod throttle;
 
 pub use batch::Batch;
 pub use budget::{Budget, Charge, OverBudget};
@@ -17,3 +18,4 @@ pub use consumer::{BoxFuture, Consumer, FanOut, Refusal};
 pub use forebay_otlp::Signal;
 pub use ledger::{Ledger, Telemetry};
 pub use outlet::{Outlet, until_stopped};
+pub use throttle::Throttle;

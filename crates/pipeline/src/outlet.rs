@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::{Batch, Consumer, Ledger, Refusal};
+use crate::{Batch, Consumer, Ledger, Refusal, Throttle};
 
 /// The way from a component that holds batches to the next one.
 ///
@@ -19,6 +19,8 @@ pub struct Outlet {
     grace: Duration,
     /// The last moment for handing on, once shutdown has begun.
     deadline: Option<Instant>,
+    refusals_logged: Throttle,
+    losses_logged: Throttle,
 }
 
 /// Between attempts, where the refusal does not say when to come back.
@@ -34,8 +36,21 @@ impl Outlet {
     /// The way to `next`. `stopped` turns true when shutdown begins; from then on `next` may refuse for as long
     /// as `grace`.
     #[must_use]
-    pub fn new(next: Arc<dyn Consumer>, ledger: Ledger, stopped: watch::Receiver<bool>, grace: Duration) -> Self {
-        Self { next, ledger, stopped, grace, deadline: None }
+    pub fn new(
+        next: Arc<dyn Consumer>,
+        ledger: Ledger,
+        stopped: watch::Receiver<bool>,
+        grace: Duration,
+    ) -> Self {
+        Self {
+            next,
+            ledger,
+            stopped,
+            grace,
+            deadline: None,
+            refusals_logged: Throttle::new(),
+            losses_logged: Throttle::new(),
+        }
     }
 
     /// Hands on a batch whose items the ledger has as buffered.
@@ -48,7 +63,9 @@ impl Outlet {
                     break;
                 }
                 Err(Refusal::Permanent(reason)) => {
-                    tracing::error!(items, %reason, "the next component refused items for good; they are lost");
+                    if let Some(withheld) = self.refusals_logged.pass() {
+                        tracing::error!(items, %reason, withheld, "items were refused for good; they are lost");
+                    }
                     self.ledger.dropped("refused").inc_by(items as u64);
                     break;
                 }
@@ -57,7 +74,13 @@ impl Outlet {
             if *self.stopped.borrow() {
                 let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + self.grace);
                 if Instant::now() >= deadline {
-                    tracing::error!(items, "items could not be handed on before the end; they are lost");
+                    if let Some(withheld) = self.losses_logged.pass() {
+                        tracing::error!(
+                            items,
+                            withheld,
+                            "items could not be handed on in time; they are lost"
+                        );
+                    }
                     self.ledger.dropped("shutdown").inc_by(items as u64);
                     break;
                 }

@@ -10,7 +10,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use forebay_config::Table;
 use forebay_otlp::{Signal, split};
-use forebay_pipeline::{Batch, BoxFuture, Budget, Consumer, Ledger, Outlet, Refusal, Telemetry, until_stopped};
+use forebay_pipeline::{
+    Batch, BoxFuture, Budget, Consumer, Ledger, Outlet, Refusal, Telemetry, until_stopped,
+};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -67,15 +69,21 @@ impl BatchConfig {
         let default = Self::default();
         let config = Self {
             send_batch_size: table.integer("send_batch_size", ..).unwrap_or(default.send_batch_size),
-            send_batch_max_size: table.integer("send_batch_max_size", ..).unwrap_or(default.send_batch_max_size),
+            send_batch_max_size: table
+                .integer("send_batch_max_size", ..)
+                .unwrap_or(default.send_batch_max_size),
             timeout: table.duration("timeout").unwrap_or(default.timeout),
         };
-        table.accept("metadata_keys", "client metadata is not passed on, so batches are not kept apart by it");
+        table
+            .accept("metadata_keys", "client metadata is not passed on, so batches are not kept apart by it");
         table.accept("metadata_cardinality_limit", "see `metadata_keys`");
         if config.send_batch_max_size > 0 && config.send_batch_max_size < config.send_batch_size {
             table.error_with_help(
                 "send_batch_max_size",
-                format!("{} is below send_batch_size, {}", config.send_batch_max_size, config.send_batch_size),
+                format!(
+                    "{} is below send_batch_size, {}",
+                    config.send_batch_max_size, config.send_batch_size
+                ),
                 "set `send_batch_size` to at most `send_batch_max_size`; its default is 8192",
             );
         }
@@ -165,7 +173,10 @@ impl Collector {
         self.items += batch.items;
         self.bytes += batch.bytes.len();
         self.parts.push(batch);
-        if self.items >= self.config.send_batch_size || self.bytes >= BYTES_MAX || self.config.timeout.is_zero() {
+        if self.items >= self.config.send_batch_size
+            || self.bytes >= BYTES_MAX
+            || self.config.timeout.is_zero()
+        {
             self.flush().await;
         } else if self.since.is_none() {
             self.since = Some(Instant::now());

@@ -35,7 +35,10 @@ impl MemoryLimiterConfig {
             "max_gc_interval_when_soft_limited",
             "max_gc_interval_when_hard_limited",
         ] {
-            table.accept(key, "the limit is checked for every request, so spikes and garbage collection need no allowance");
+            table.accept(
+                key,
+                "the limit is checked for every request, so spikes and garbage collection need no allowance",
+            );
         }
         if config == Self::default() {
             table.error("limit_mib", "set `limit_mib` or `limit_percentage`");

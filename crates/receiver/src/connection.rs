@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use forebay_pipeline::Budget;
+use forebay_pipeline::{Budget, Throttle};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -26,7 +26,6 @@ use tokio_util::task::TaskTracker;
 use crate::answer::Answer;
 use crate::endpoint::{Connection, Listener};
 use crate::http::framing::{Ambiguity, Watched};
-use crate::throttle::Throttle;
 
 /// Connections of one endpoint at a time: what half the budget could pay for, within these bounds.
 const CONNECTIONS: RangeInclusive<usize> = 64..=8192;
@@ -38,8 +37,6 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const LINGER: Duration = Duration::from_secs(1);
 /// A pause when the system has no file descriptors or memory left for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// At most one log line of a kind in this time.
-const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How long a connection may live. None is no bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -124,7 +121,7 @@ impl<S: Serve> Endpoint<S> {
         let Self { listener, tls, protocol, lifetime, life, max_connections, service, name } = self;
         let protocol = Arc::new(protocol);
         let room = Arc::new(Semaphore::new(max_connections));
-        let logged = Throttle::new(LOG_INTERVAL);
+        let logged = Throttle::new();
         while let Some(accepted) = life.stop.run_until_cancelled(listener.accept()).await {
             let io = match accepted {
                 Ok(io) => io,

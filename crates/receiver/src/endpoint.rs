@@ -67,6 +67,27 @@ impl Endpoint {
         parsed.map_err(|error| table.error("endpoint", error.to_string())).ok()
     }
 
+    /// Binds a TCP address; of a name's addresses, the first that can be bound, IPv4 before IPv6.
+    ///
+    /// # Errors
+    /// When none can be bound, or the endpoint is a Unix socket.
+    pub async fn bind_tcp(&self) -> io::Result<TcpListener> {
+        match self {
+            Self::Tcp { host, port } if host.is_empty() => {
+                // On a machine without IPv6 the first address does not exist.
+                let addresses = [SocketAddr::from(([0u16; 8], *port)), SocketAddr::from(([0u8; 4], *port))];
+                TcpListener::bind(&addresses[..]).await
+            }
+            Self::Tcp { host, port } => {
+                let mut addresses: Vec<_> = lookup_host((host.as_str(), *port)).await?.collect();
+                // As Go does: `localhost` is 127.0.0.1 where it is both.
+                addresses.sort_by_key(SocketAddr::is_ipv6);
+                TcpListener::bind(&addresses[..]).await
+            }
+            Self::Unix(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, "a Unix socket, not host:port")),
+        }
+    }
+
     fn unix(endpoint: &str) -> Result<Self, EndpointError> {
         let path = endpoint.strip_prefix("unix://").or(endpoint.strip_prefix("unix:")).unwrap_or(endpoint);
         if path.is_empty() { Err(EndpointError::NoPath) } else { Ok(Self::Unix(path.into())) }
@@ -75,17 +96,7 @@ impl Endpoint {
     /// Binds; a Unix socket that nobody listens on any more is replaced.
     pub(crate) async fn bind(&self) -> io::Result<Listener> {
         match self {
-            Self::Tcp { host, port } if host.is_empty() => {
-                // On a machine without IPv6 the first address does not exist.
-                let addresses = [SocketAddr::from(([0u16; 8], *port)), SocketAddr::from(([0u8; 4], *port))];
-                TcpListener::bind(&addresses[..]).await.map(Listener::Tcp)
-            }
-            Self::Tcp { host, port } => {
-                let mut addresses: Vec<_> = lookup_host((host.as_str(), *port)).await?.collect();
-                // As Go does: `localhost` is 127.0.0.1 where it is both.
-                addresses.sort_by_key(SocketAddr::is_ipv6);
-                TcpListener::bind(&addresses[..]).await.map(Listener::Tcp)
-            }
+            Self::Tcp { .. } => self.bind_tcp().await.map(Listener::Tcp),
             Self::Unix(path) => {
                 remove_stale(path).await?;
                 let listener = UnixListener::bind(path)?;

@@ -7,21 +7,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use forebay_otlp::response::PartialSuccess;
 use forebay_otlp::{Span, admit, count_items};
-use forebay_pipeline::{Batch, Budget, Charge, Consumer, Refusal, Signal, Telemetry};
+use forebay_pipeline::{Batch, Budget, Charge, Consumer, Refusal, Signal, Telemetry, Throttle};
 use tokio_util::task::TaskTracker;
 
 use crate::Outputs;
 use crate::body::{Allowance, Payload};
 use crate::metrics::{Metrics, Transport};
 use crate::reject::{Kind, Reject};
-use crate::throttle::Throttle;
 
 /// How long a request waits for room in the budget before it is refused.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// What a call holds while it waits for its body: its task, its stream, its first buffer.
 const CALL_MEMORY: usize = 4 << 10;
-/// At most one log line of a kind in this time.
-const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What one protocol's requests go through.
 pub(crate) struct Intake {
@@ -72,8 +69,8 @@ impl Intake {
             allowance: Allowance { budget, limit, limit_key, patience: PATIENCE },
             lanes,
             deliveries: (*deliveries).clone(),
-            refusals_logged: Throttle::new(LOG_INTERVAL),
-            mistakes_logged: Throttle::new(LOG_INTERVAL),
+            refusals_logged: Throttle::new(),
+            mistakes_logged: Throttle::new(),
         }
     }
 

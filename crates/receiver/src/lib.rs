@@ -23,7 +23,6 @@ mod receiver;
 mod reject;
 #[cfg(test)]
 mod tests;
-mod throttle;
 
 pub use config::{GrpcConfig, HttpConfig, OtlpConfig};
 pub use endpoint::{Endpoint, EndpointError};

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use forebay_pipeline::{Batch, Refusal, Signal};
+use forebay_pipeline::{Batch, Refusal, Signal, Throttle};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
@@ -18,7 +18,6 @@ use tracing::{error, warn};
 use crate::account::{Account, QueueMetrics};
 use crate::queue::{Queue, Request};
 use crate::retry::Backoff;
-use crate::throttle::Throttle;
 use crate::transport::{Outcome, Payload, Transport};
 
 use super::Shared;
@@ -194,7 +193,7 @@ impl<T: Transport> Lane<T> {
             if limit.is_some_and(|limit| begun.elapsed().saturating_add(pause) > limit) {
                 return Verdict::Exhausted(message);
             }
-            if let Some(suppressed) = self.retries.admit() {
+            if let Some(suppressed) = self.retries.pass() {
                 let exporter = &self.shared.id;
                 warn!(exporter, signal = %self.signal, suppressed, "export failed, will retry in {pause:?}: {message}");
             }
@@ -268,7 +267,7 @@ impl<T: Transport> Lane<T> {
                     send_failed.inc_by(rejected);
                 }
                 if (rejected > 0 || !message.is_empty())
-                    && let Some(suppressed) = self.partial.admit()
+                    && let Some(suppressed) = self.partial.pass()
                 {
                     warn!(
                         exporter,
@@ -281,7 +280,7 @@ impl<T: Transport> Lane<T> {
                 if taken {
                     ledger.dropped(verdict.reason()).inc_by(items);
                 }
-                if let Some(suppressed) = self.failures.admit() {
+                if let Some(suppressed) = self.failures.pass() {
                     let reason = verdict.reason();
                     error!(
                         exporter,

@@ -1,6 +1,7 @@
 //! `service.telemetry`: the process's own logs and metrics.
 
 use forebay_config::Table;
+use forebay_receiver::Endpoint;
 use tracing::level_filters::LevelFilter;
 
 /// What the process says about itself, and where.
@@ -10,8 +11,8 @@ pub(crate) struct Telemetry {
     pub(crate) log_level: LevelFilter,
     /// How they look.
     pub(crate) log_format: LogFormat,
-    /// Where Prometheus finds metrics, `host:port`; `None` for nowhere.
-    pub(crate) metrics: Option<String>,
+    /// Where Prometheus finds metrics; `None` for nowhere.
+    pub(crate) metrics: Option<Endpoint>,
 }
 
 /// How log lines look.
@@ -57,7 +58,7 @@ impl Telemetry {
 }
 
 /// Where metrics are served.
-fn metrics(table: &Table<'_>) -> Option<String> {
+fn metrics(table: &Table<'_>) -> Option<Endpoint> {
     let levels = [("none", false), ("basic", true), ("normal", true), ("detailed", true)];
     let wanted = table.choice("level", &levels).unwrap_or(true);
     table.accept("address", "use `readers`, as the Collector since v0.123");
@@ -75,13 +76,10 @@ fn metrics(table: &Table<'_>) -> Option<String> {
         }
         exporter.accept("with_resource_constant_labels", "metrics carry no resource attributes");
         exporter.accept("translation_strategy", "names are the Collector's default ones");
-        endpoint.get_or_insert(host_port(&host, port));
+        endpoint.get_or_insert(Endpoint::Tcp { host, port });
     }
-    wanted.then(|| endpoint.unwrap_or_else(|| host_port(METRICS_HOST, METRICS_PORT)))
-}
-
-fn host_port(host: &str, port: u16) -> String {
-    if host.contains(':') && !host.starts_with('[') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    let default = || Endpoint::Tcp { host: METRICS_HOST.to_owned(), port: METRICS_PORT };
+    wanted.then(|| endpoint.unwrap_or_else(default))
 }
 
 #[cfg(test)]
@@ -93,7 +91,7 @@ mod tests {
     #[test]
     fn the_default_is_the_collectors() {
         let (telemetry, _) = read_str("{}", Telemetry::read);
-        assert_eq!(telemetry.metrics.as_deref(), Some("127.0.0.1:8888"));
+        assert_eq!(telemetry.metrics, "127.0.0.1:8888".parse().ok());
         assert_eq!((telemetry.log_level, telemetry.log_format), (LevelFilter::INFO, LogFormat::Console));
     }
 
@@ -102,7 +100,7 @@ mod tests {
         let yaml = "metrics: {readers: [{pull: {exporter: {prometheus: {host: '::', port: 9999}}}}]}";
         let (telemetry, problems) = read_str(yaml, Telemetry::read);
         assert!(problems.is_empty(), "{}", problems.render(false));
-        assert_eq!(telemetry.metrics.as_deref(), Some("[::]:9999"));
+        assert_eq!(telemetry.metrics, "[::]:9999".parse().ok());
         let (telemetry, _) = read_str("metrics: {level: none}", Telemetry::read);
         assert_eq!(telemetry.metrics, None);
     }

@@ -138,7 +138,7 @@ async fn flags_may_stand_on_either_side_of_the_command() {
 async fn variables_are_expanded_with_their_defaults() {
     let yaml = "--config=yaml:{a: '${env:SET}', b: '${env:UNSET:-fallback}', c: '${SET}:${env:UNSET:-4317}', d: '$$5'}";
     let text = printed(&[yaml], &[("SET", "10.0.0.1")]).await;
-    assert_eq!(text, "a: 10.0.0.1\nb: fallback\nc: 10.0.0.1:4317\nd: $5\n");
+    assert_eq!(text, "a: 10.0.0.1\nb: fallback\nc: 10.0.0.1:4317\nd: \"$5\"\n");
 }
 
 #[tokio::test]

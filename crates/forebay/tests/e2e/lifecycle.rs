@@ -1,1 +1,201 @@
-//! TODO
+//! Starting, stopping, and being asked how it goes.
+
+use std::net::{SocketAddr, TcpListener};
+
+use forebay_otlp::Signal;
+use http::Method;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::harness::{Backend, Behaviour, Forebay, eventually, free_port, get, ids, request, request_of, span, span_of};
+
+/// A tail sampler that would wait for an hour, before a backend.
+fn patient(backend: SocketAddr) -> String {
+    format!(
+        "{{processors: {{tail_sampling: {{decision_wait: 1h, policies: \
+            [{{name: half, type: probabilistic, probabilistic: {{sampling_percentage: 50}}}}]}}}}, \
+          exporters: {{otlp: {{endpoint: '{backend}', tls: {{insecure: true}}, compression: none, timeout: 1s, \
+            retry_on_failure: {{initial_interval: 100ms}}}}}}, \
+          service: {{pipelines: {{traces: {{receivers: [otlp], processors: [tail_sampling], exporters: [otlp]}}}}}}}}"
+    )
+}
+
+/// The configuration without a sampler: what comes in goes out.
+fn direct(backend: SocketAddr) -> String {
+    patient(backend).replace("processors: [tail_sampling], ", "")
+}
+
+/// Two traces that 50 % keeps and two that it drops, of two spans each.
+fn four_traces() -> bytes::Bytes {
+    let traces = [0x1_00_80_0000_0000_0000_u128, 0x1_00_ff_ffff_ffff_ffff, 0x1_00_7f_ffff_ffff_ffff, 0x1_00_00_0000_0000_0001];
+    request_of(traces.into_iter().flat_map(|trace| [span_of(trace, 1), span_of(trace, 2)]))
+}
+
+#[tokio::test]
+async fn either_signal_decides_what_is_pending_and_delivers_it() {
+    for signal in ["TERM", "INT"] {
+        let backend = Backend::start().await;
+        let process = Forebay::start(&patient(backend.address)).await;
+        process.client().export(Signal::Traces, four_traces()).await.unwrap();
+        process.until("pending spans", |metrics| metrics.stage("processor/tail_sampling", "traces", "buffered") == 8).await;
+        assert!(backend.received().is_empty());
+
+        process.signal(signal).await;
+        let (code, log) = process.ended().await;
+        assert_eq!(code, Some(0), "SIG{signal}: {log}");
+        let spans = backend.traces().into_spans();
+        assert_eq!(spans.len(), 4, "SIG{signal}");
+        assert_eq!(ids(&spans), [0x1_00_80_0000_0000_0000, 0x1_00_ff_ffff_ffff_ffff].into());
+    }
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once() {
+    let backend = Backend::start().await;
+    backend.behave(Behaviour::Hang);
+    let process = Forebay::start(&direct(backend.address)).await;
+    process.client().export(Signal::Traces, request_of([span(1)])).await.unwrap();
+    process.signal("TERM").await;
+    process.until_logged("a second signal ends at once").await;
+    process.signal("INT").await;
+    let (code, log) = process.ended().await;
+    assert_eq!(code, Some(130), "{log}");
+    assert!(log.contains("what is pending is lost"), "{log}");
+}
+
+#[tokio::test]
+async fn a_backend_that_comes_back_during_shutdown_gets_everything() {
+    let port = free_port();
+    let process = Forebay::start(&patient(([127, 0, 0, 1], port).into())).await;
+    process.client().export(Signal::Traces, four_traces()).await.unwrap();
+    process.signal("TERM").await;
+    process.until_logged("export failed, will retry").await;
+    let backend = Backend::on(port).await;
+    let (code, log) = process.ended().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(backend.traces().into_spans().len(), 4);
+    assert!(!log.contains("lost"), "{log}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_delivered_in_time_is_lost_aloud() {
+    let yaml = format!("--config=yaml:{}", direct(([127, 0, 0, 1], free_port()).into()));
+    let process = Forebay::start_with(&[&yaml, "--set=forebay.shutdown_grace=100ms"], &[]).await;
+    process.client().export(Signal::Traces, request_of([span(1), span(2)])).await.unwrap();
+    process.signal("TERM").await;
+    let (code, log) = process.ended().await;
+    assert_eq!(code, Some(0));
+    assert!(log.contains("2 spans could not be delivered within 100ms and are lost"), "{log}");
+}
+
+#[tokio::test]
+async fn a_client_that_never_finishes_does_not_hold_up_the_end() {
+    let backend = Backend::start().await;
+    let yaml = format!("--config=yaml:{}", patient(backend.address));
+    let process = Forebay::start_with(&[&yaml, "--set=forebay.shutdown_grace=2s"], &[]).await;
+    process.client().export(Signal::Traces, four_traces()).await.unwrap();
+    let mut stuck = TcpStream::connect(process.http).await.unwrap();
+    let head = "POST /v1/traces HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-protobuf\r\nContent-Length: 1000\r\n\r\n";
+    stuck.write_all(head.as_bytes()).await.unwrap();
+    let mut silent = TcpStream::connect(process.grpc).await.unwrap();
+    silent.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
+    process.stop().await;
+    assert_eq!(backend.traces().into_spans().len(), 4);
+}
+
+#[tokio::test]
+async fn the_health_check_says_when_the_pipelines_stop() {
+    let backend = Backend::start().await;
+    backend.behave(Behaviour::Hang);
+    let process = Forebay::start(&direct(backend.address)).await;
+    assert_eq!(process.health().await, Some(200));
+    process.client().export(Signal::Traces, request_of([span(1)])).await.unwrap();
+    process.signal("TERM").await;
+    eventually("an unhealthy answer", async || (process.health().await == Some(503)).then_some(())).await;
+    // The metrics of the shutdown can still be read.
+    assert_eq!(process.metrics().await.stage("exporter/otlp", "traces", "buffered"), 1);
+    backend.behave(Behaviour::Accept);
+    assert_eq!(process.ended().await.0, Some(0));
+    assert_eq!(backend.traces().into_spans().len(), 1);
+}
+
+#[tokio::test]
+async fn nothing_is_accepted_once_the_end_has_begun() {
+    let backend = Backend::start().await;
+    backend.behave(Behaviour::Hang);
+    let process = Forebay::start(&direct(backend.address)).await;
+    process.client().export(Signal::Traces, request_of([span(1)])).await.unwrap();
+    process.signal("TERM").await;
+    let (grpc, http) = (process.grpc, process.http);
+    eventually("closed ports", async || {
+        let closed = TcpStream::connect(grpc).await.is_err() && TcpStream::connect(http).await.is_err();
+        closed.then_some(())
+    })
+    .await;
+    backend.behave(Behaviour::Accept);
+    assert_eq!(process.ended().await.0, Some(0));
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named_with_the_component_that_wants_it() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let port = address.port();
+    let reader = format!("[{{pull: {{exporter: {{prometheus: {{host: 127.0.0.1, port: {port}}}}}}}}}]");
+    for (setting, component) in [
+        (format!("receivers.otlp.protocols.grpc.endpoint={address}"), "receiver `otlp`"),
+        (format!("receivers.otlp.protocols.http.endpoint={address}"), "receiver `otlp`"),
+        (format!("extensions.health_check.endpoint={address}"), "extension `health_check`"),
+        (format!("service.telemetry.metrics.readers={reader}"), "the metrics endpoint"),
+    ] {
+        let nop = "--config=yaml:{exporters: {nop: }, service: {pipelines: {traces: {receivers: [otlp], exporters: [nop]}}}}";
+        let process = Forebay::launch(&[nop, "--set", &setting], &[]);
+        let (code, log) = process.ended().await;
+        assert_eq!(code, Some(1), "{setting}: {log}");
+        let error = log.lines().find(|line| line.starts_with("error: ")).expect("an error");
+        for fragment in [component, &address.to_string(), "Address already in use"] {
+            assert!(error.contains(fragment), "{setting}: no {fragment:?} in {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_health_check_answers_as_configured() {
+    let yaml = "{exporters: {nop: }, extensions: {health_check: {path: /ready, response_body: {healthy: yes-sir}}}, \
+                 service: {pipelines: {traces: {receivers: [otlp], exporters: [nop]}}}}";
+    let process = Forebay::launch(&[&format!("--config=yaml:{yaml}")], &[]);
+    let health = process.health;
+    let answer = eventually("a healthy answer", async || {
+        let answer = request(health, Method::GET, "/ready", &[], bytes::Bytes::new()).await.ok()?;
+        (answer.status == 200).then_some(answer)
+    })
+    .await;
+    assert_eq!(answer.body, "yes-sir");
+    for (method, path, status) in [(Method::GET, "/", 404), (Method::POST, "/ready", 405), (Method::HEAD, "/ready", 200)] {
+        assert_eq!(request(health, method, path, &[], bytes::Bytes::new()).await.unwrap().status, status, "{path}");
+    }
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn log_lines_can_be_json() {
+    let yaml = "{exporters: {nop: }, service: {telemetry: {logs: {encoding: json, level: debug}}, \
+                 pipelines: {traces: {receivers: [otlp], exporters: [nop]}}}}";
+    let log = Forebay::start(yaml).await.stop().await;
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    assert!(lines.iter().any(|line| line["message"] == "everything is ready" && line["level"] == "INFO"), "{log}");
+}
+
+#[tokio::test]
+async fn an_endpoint_without_a_host_is_every_address() {
+    let (port, metrics) = (free_port(), free_port());
+    let reader = format!("[{{pull: {{exporter: {{prometheus: {{host: '', port: {metrics}}}}}}}}}]");
+    let nop = "--config=yaml:{exporters: {nop: }, service: {pipelines: {traces: {receivers: [otlp], exporters: [nop]}}}}";
+    let health = format!("--set=extensions.health_check.endpoint=:{port}");
+    let process = Forebay::launch(&[nop, &health, &format!("--set=service.telemetry.metrics.readers={reader}")], &[]);
+    process.until_logged("everything is ready").await;
+    for (port, path) in [(port, "/"), (metrics, "/metrics")] {
+        assert_eq!(get(([127, 0, 0, 1], port).into(), path).await.unwrap().status, 200, "{path}");
+    }
+    process.stop().await;
+}

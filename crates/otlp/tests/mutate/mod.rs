@@ -39,7 +39,10 @@ static SCALARS: Schema = Schema(&[]);
 pub const UNKNOWN: [u32; 4] = [31, 100, 5_000, (1 << 29) - 1];
 
 /// Requests as `messages` generates them, varied.
-pub fn varied(messages: impl Strategy<Value = impl Message>, schema: &'static Schema) -> impl Strategy<Value = Vec<u8>> {
+pub fn varied(
+    messages: impl Strategy<Value = impl Message>,
+    schema: &'static Schema,
+) -> impl Strategy<Value = Vec<u8>> {
     messages.prop_perturb(|message, mut rng| vary(&message.encode_to_vec(), schema, &mut rng))
 }
 
@@ -96,7 +99,9 @@ fn other(value: Value<'_>, rng: &mut TestRng) -> Value<'static> {
         Value::Varint(_) => Value::Varint(rng.random_range(0..4) | u64::from(rng.random_bool(0.2)) << 32),
         Value::Fixed64(_) => Value::Fixed64(rng.random()),
         Value::Fixed32(_) => Value::Fixed32(rng.random()),
-        Value::Bytes(_) => Value::Bytes([&b""[..], b"other", b"01234567", b"0123456789abcdef"][rng.random_range(0..4)]),
+        Value::Bytes(_) => {
+            Value::Bytes([&b""[..], b"other", b"01234567", b"0123456789abcdef"][rng.random_range(0..4)])
+        }
         Value::Group => Value::Group,
     }
 }

@@ -70,7 +70,11 @@ pub fn wrong_id<'a>(rejected: &'a mut Rejected, span: &proto::Span) -> Option<&'
 /// A resource as it would be without scopes.
 pub fn without_scopes(resource: &proto::ResourceSpans) -> proto::ResourceSpans {
     let proto::ResourceSpans { resource, schema_url, .. } = resource;
-    proto::ResourceSpans { resource: resource.clone(), schema_url: schema_url.clone(), scope_spans: Vec::new() }
+    proto::ResourceSpans {
+        resource: resource.clone(),
+        schema_url: schema_url.clone(),
+        scope_spans: Vec::new(),
+    }
 }
 
 /// A scope as it would be without spans.
@@ -106,7 +110,10 @@ fn assert_span(request: &[u8], index: &SpanIndex, found: &Span, expected: &proto
     assert_eq!(read, wanted);
     let trace_state = &request[found.trace_state.start as usize..found.trace_state.end as usize];
     assert_eq!(trace_state, expected.trace_state.as_bytes());
-    assert!(trace_state.is_empty() || found.body.start <= found.trace_state.start && found.trace_state.end <= found.body.end);
+    assert!(
+        trace_state.is_empty()
+            || found.body.start <= found.trace_state.start && found.trace_state.end <= found.body.end
+    );
 
     let view = SpanView::new(body);
     assert_eq!(view.span_id(), expected.span_id);
@@ -124,11 +131,14 @@ fn assert_envelope(
     resource: &proto::ResourceSpans,
     scope: &proto::ScopeSpans,
 ) {
-    let resource_description: Vec<u8> = index.envelopes.resource_parts(request, envelope).flatten().copied().collect();
-    let scope_description: Vec<u8> = index.envelopes.scope_parts(request, envelope).flatten().copied().collect();
+    let resource_description: Vec<u8> =
+        index.envelopes.resource_parts(request, envelope).flatten().copied().collect();
+    let scope_description: Vec<u8> =
+        index.envelopes.scope_parts(request, envelope).flatten().copied().collect();
     assert_same(&proto::ResourceSpans::decode(&*resource_description).unwrap(), &without_scopes(resource));
     assert_same(&proto::ScopeSpans::decode(&*scope_description).unwrap(), &without_spans(scope));
-    let attributes = resource_attribute_messages(&resource_description).map(|message| Attribute::parse(message).unwrap());
+    let attributes =
+        resource_attribute_messages(&resource_description).map(|message| Attribute::parse(message).unwrap());
     assert_attributes(attributes, resource.resource.as_ref().map_or(&[], |resource| &resource.attributes));
 }
 
@@ -149,7 +159,9 @@ fn same_value(found: AnyValue<'_>, expected: Option<&Value>) -> bool {
         (AnyValue::String(found), Some(Value::StringValue(expected))) => found == expected.as_bytes(),
         (AnyValue::Bool(found), Some(Value::BoolValue(expected))) => found == *expected,
         (AnyValue::Int(found), Some(Value::IntValue(expected))) => found == *expected,
-        (AnyValue::Double(found), Some(Value::DoubleValue(expected))) => found.to_bits() == expected.to_bits(),
+        (AnyValue::Double(found), Some(Value::DoubleValue(expected))) => {
+            found.to_bits() == expected.to_bits()
+        }
         (AnyValue::Bytes(found), Some(Value::BytesValue(expected))) => found == expected,
         // Of a value that came in pieces, which `prost` joins, the view gives the last.
         (AnyValue::Array(found), Some(Value::ArrayValue(expected))) => {

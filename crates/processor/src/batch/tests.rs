@@ -54,7 +54,8 @@ fn start(yaml: &str) -> Fixture {
     let (sink, budget, telemetry) = (Arc::new(Sink::default()), Budget::new(1 << 20), Telemetry::new());
     let next = Arc::clone(&sink) as Arc<dyn Consumer>;
     let grace = Duration::from_secs(5);
-    let processor = BatchProcessor::start("batch", config, Signal::Traces, budget.clone(), &telemetry, grace, next);
+    let processor =
+        BatchProcessor::start("batch", config, Signal::Traces, budget.clone(), &telemetry, grace, next);
     Fixture { processor, sink, budget, ledger: telemetry.ledger("processor/batch", Signal::Traces) }
 }
 

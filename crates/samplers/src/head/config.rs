@@ -44,9 +44,10 @@ impl ProbabilisticConfig {
             ("proportional", Mode::Proportional),
             ("equalizing", Mode::Equalizing),
         ];
+        let percentage = table.float("sampling_percentage", 0.0..=f64::MAX);
         let config = Self {
             mode: table.choice("mode", &modes).unwrap_or(default.mode),
-            sampling_percentage: table.float("sampling_percentage", 0.0..=f64::MAX).unwrap_or(0.0),
+            sampling_percentage: percentage.unwrap_or(default.sampling_percentage),
             hash_seed: table.integer("hash_seed", ..).unwrap_or(default.hash_seed),
             fail_closed: table.bool("fail_closed").unwrap_or(default.fail_closed),
             sampling_precision: table
@@ -59,7 +60,7 @@ impl ProbabilisticConfig {
                 "is below 2^-56, the least probability that a threshold expresses",
             );
         }
-        if config.sampling_percentage == 0.0 {
+        if percentage == Some(0.0) || !table.has("sampling_percentage") {
             table
                 .warning("sampling_percentage", "is 0: only spans with `sampling.priority` above 0 are kept");
         }

@@ -77,10 +77,7 @@ impl ProbabilisticSampler {
             .then(|| Rule::new(config.mode, probability, config.sampling_precision, config.hash_seed))
             .transpose()?;
         let stamp = rule.as_ref().map(Rule::usual_stamp);
-        let usual = (
-            stamp,
-            stamp.map_or_else(Vec::new, |stamp| trace_state_field(&format!("ot=th:{}", stamp.threshold))),
-        );
+        let usual = (stamp, stamp.map_or_else(Vec::new, |stamp| trace_state_field(&stamp.ot())));
         Ok(Self { rule, usual, fail_closed: config.fail_closed, priority: Finder::new(PRIORITY_KEY) })
     }
 
@@ -144,8 +141,11 @@ impl ProbabilisticSampler {
         Some(match choice {
             Choice::Random(None) | Choice::Priority(false) => return None,
             Choice::Failed(_) if self.fail_closed => return None,
-            Choice::Random(stamp) if text.is_empty() && *stamp == self.usual.0 => {
-                SpanPiece { suffix: Cow::Borrowed(&self.usual.1), ..SpanPiece::verbatim(body) }
+            Choice::Random(Some(stamp)) if text.is_empty() => {
+                let usual = self.usual.0 == Some(*stamp);
+                let own = || Cow::Owned(trace_state_field(&stamp.ot()));
+                let suffix = if usual { Cow::Borrowed(self.usual.1.as_slice()) } else { own() };
+                SpanPiece { suffix, ..SpanPiece::verbatim(body) }
             }
             Choice::Random(Some(stamp)) => restated(body, text, |state| stamp.write(state)),
             // Kept for certain, so its weight is the one it came with.
@@ -161,6 +161,14 @@ impl ProbabilisticSampler {
 }
 
 impl Stamp {
+    /// The trace state of a span that had none.
+    fn ot(self) -> String {
+        match self.randomness {
+            None => format!("ot=th:{}", self.threshold),
+            Some(randomness) => format!("ot=th:{};rv:{randomness}", self.threshold),
+        }
+    }
+
     fn write(self, state: &TraceState<'_>) -> Result<String, TraceStateError> {
         match self.randomness {
             None => state.with_threshold(Some(self.threshold)),

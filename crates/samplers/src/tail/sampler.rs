@@ -205,11 +205,13 @@ impl TailSampler {
         let digest = &mut self.store.traces.slot_mut(slot).digest;
         digest.predicates |= self.store.envelopes.predicates(envelope);
         let mut flags = Flags { elided: true, trace_state: false };
+        let trace_id = run[0].trace_id.to_bytes();
         for span in run {
             let body = body(request, span);
             digest.predicates |= predicates.of_span(span, body, digest.predicates);
             digest.add_span(span);
-            flags.elided &= without_leading_trace_id(body).is_some();
+            // A leading id that a later one overrides is not the trace's, and stays.
+            flags.elided &= without_leading_trace_id(body).is_some() && body[2..].starts_with(&trace_id);
             if !span.trace_state.is_empty() {
                 flags.trace_state = true;
                 let (threshold, randomness) = head(request, span);

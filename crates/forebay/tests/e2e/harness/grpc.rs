@@ -18,11 +18,6 @@ pub(crate) struct Raw;
 #[derive(Clone)]
 pub(crate) struct GrpcClient(Channel);
 
-/// One call on a connection of its own.
-pub(crate) async fn export_over_grpc(address: SocketAddr, signal: Signal, message: impl Into<Bytes>) -> Result<Bytes, Status> {
-    GrpcClient::new(address).export(signal, message).await
-}
-
 impl GrpcClient {
     pub(crate) fn new(address: SocketAddr) -> Self {
         Self(Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy())

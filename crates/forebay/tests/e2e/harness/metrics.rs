@@ -59,6 +59,13 @@ impl Metrics {
             .collect()
     }
 
+    /// All ledgers, a line each.
+    pub(crate) fn ledgers(&self) -> String {
+        let mut lines: Vec<_> = self.0.iter().filter(|sample| sample.name.starts_with("forebay_stage_")).collect();
+        lines.sort_by_key(|sample| (sample.labels.get("stage"), sample.labels.get("signal")));
+        lines.iter().map(|sample| format!("{} {:?} {}\n", sample.name, sample.labels, sample.value)).collect()
+    }
+
     fn matching(&self, name: &str, labels: &[(&str, &str)]) -> impl Iterator<Item = &Sample> {
         self.0.iter().filter(move |sample| {
             let has = |(key, value): &(&str, &str)| sample.labels.get(*key).is_some_and(|found| found == value);

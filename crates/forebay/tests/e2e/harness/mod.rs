@@ -13,11 +13,11 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 pub(crate) use backend::{Backend, Behaviour};
-pub(crate) use grpc::{GrpcClient, export_over_grpc};
-pub(crate) use http::{Answer, get, post, request};
+pub(crate) use grpc::GrpcClient;
+pub(crate) use http::{get, post, request};
 pub(crate) use metrics::Metrics;
 pub(crate) use otlp::{
-    RESOURCE, Traces, ids, key_value, logs_request, metrics_request, request_of, span, span_of, string_attribute,
+    Traces, ids, key_value, logs_request, metrics_request, request_of, span, span_of, string_attribute,
 };
 pub(crate) use ports::free_port;
 pub(crate) use process::{Forebay, Output, forebay};
@@ -28,12 +28,18 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Tries again until `probe` finds something.
 pub(crate) async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+    let probe = async || probe().await.ok_or("");
+    within_deadline(probe).await.unwrap_or_else(|_| panic!("{what}: not within {DEADLINE:?}"))
+}
+
+/// Tries again until `probe` finds something; its last failure if it never does.
+async fn within_deadline<T, E>(mut probe: impl AsyncFnMut() -> Result<T, E>) -> Result<T, E> {
     let end = Instant::now() + DEADLINE;
     loop {
-        if let Some(found) = probe().await {
+        let found = probe().await;
+        if found.is_ok() || Instant::now() >= end {
             return found;
         }
-        assert!(Instant::now() < end, "{what}: not within {DEADLINE:?}");
         sleep(PAUSE).await;
     }
 }

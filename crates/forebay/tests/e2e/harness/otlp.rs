@@ -17,9 +17,6 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 
-/// The service that all telemetry comes from.
-pub(crate) const RESOURCE: &str = "checkout";
-
 /// 2026-01-01T00:00:00Z
 const BEGIN: u64 = 1_767_225_600_000_000_000;
 const MILLISECOND: u64 = 1_000_000;
@@ -104,7 +101,7 @@ pub(crate) fn ids<'a>(spans: impl IntoIterator<Item = &'a Span>) -> BTreeSet<u12
 }
 
 fn resource() -> Resource {
-    Resource { attributes: vec![string_attribute("service.name", RESOURCE)], ..Resource::default() }
+    Resource { attributes: vec![string_attribute("service.name", "checkout")], ..Resource::default() }
 }
 
 fn scope() -> InstrumentationScope {

@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
-use super::{GrpcClient, Metrics, eventually, free_port, get};
+use super::{GrpcClient, Metrics, eventually, free_port, get, within_deadline};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_forebay");
 
@@ -21,8 +21,8 @@ pub(crate) struct Forebay {
     directory: TempDir,
     pub(crate) grpc: SocketAddr,
     pub(crate) http: SocketAddr,
+    pub(crate) health: SocketAddr,
     metrics: SocketAddr,
-    health: SocketAddr,
     log: Log,
     readers: Vec<JoinHandle<()>>,
 }
@@ -109,17 +109,17 @@ impl Forebay {
 
     /// Waits until the metrics are as `wanted`, and returns them.
     pub(crate) async fn until(&self, what: &str, wanted: impl Fn(&Metrics) -> bool) -> Metrics {
-        eventually(what, async || Some(self.metrics().await).filter(&wanted)).await
+        let scrape = async || {
+            let metrics = self.metrics().await;
+            if wanted(&metrics) { Ok(metrics) } else { Err(metrics) }
+        };
+        let found = within_deadline(scrape).await;
+        found.unwrap_or_else(|metrics| panic!("{what}: not in time, but\n{}", metrics.ledgers()))
     }
 
     /// Waits until a log line contains `text`.
     pub(crate) async fn until_logged(&self, text: &str) {
         eventually(&format!("{text:?} in the log"), async || self.log.to_string().contains(text).then_some(())).await;
-    }
-
-    /// What the process has written so far.
-    pub(crate) fn log(&self) -> String {
-        self.log.to_string()
     }
 
     /// The process's working directory.

@@ -351,7 +351,10 @@ fn with_an_unknown_probability_there_is_no_threshold_unless_another_policy_is_ce
     let stamp = |yaml: &str, trace_state| {
         let mut tail = Tail::with(settings(yaml, compatibility));
         tail.accept(0, &request(vec![span_with_state(trace(1, u64::MAX >> 8), 1, trace_state)]));
-        tail.decide_all().pop().unwrap().trace_state
+        let left = tail.decide_all().pop().unwrap();
+        let expected = span_with_state(trace(1, u64::MAX >> 8), 1, &left.trace_state);
+        assert_eq!(tail.outputs[0].request.len(), request(vec![expected]).len(), "an empty one is left out");
+        left.trace_state
     };
     assert_eq!(stamp(&format!("policies: [{hashed}]"), ""), "");
     assert_eq!(stamp(&format!("policies: [{hashed}, {certain}]"), ""), "ot=th:0");

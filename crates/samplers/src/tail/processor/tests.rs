@@ -27,16 +27,15 @@ struct Setup {
 
 impl Setup {
     fn new(yaml: &str, shards: usize) -> Self {
+        Self::bounded(yaml, shards, 64 << 20)
+    }
+
+    fn bounded(yaml: &str, shards: usize, pending_bytes: usize) -> Self {
         let config = configured(yaml, |table| TailConfig::read(table, Compatibility::default()));
         let (downstream, budget, telemetry) =
             (Arc::new(Downstream::default()), Budget::new(1 << 30), Telemetry::new());
-        let grant = Grant {
-            budget: budget.clone(),
-            pending_bytes: 64 << 20,
-            shards,
-            record_policy: false,
-            grace: GRACE,
-        };
+        let grant =
+            Grant { budget: budget.clone(), pending_bytes, shards, record_policy: false, grace: GRACE };
         let processor = TailProcessor::start("tail_sampling", config, &grant, &telemetry, downstream.clone());
         Self { processor, downstream, budget, telemetry }
     }
@@ -297,12 +296,20 @@ async fn the_collectors_metrics_say_what_happened() {
 
 #[tokio::test(start_paused = true)]
 async fn bounds_are_shared_by_the_shards() {
-    let setup =
-        Setup::new("{decision_wait: 1h, num_traces: 8, policies: [{name: all, type: always_sample}]}", 2);
-    for number in 1..=100 {
+    let yaml = "{decision_wait: 1h, num_traces: 80, policies: [{name: all, type: always_sample}]}";
+    let (setup, bound) = (Setup::bounded(yaml, 4, 8 << 20), 8 << 20);
+    for number in 1..=1_000 {
         setup.consume(request(vec![span(trace(number, 0), number)])).await;
     }
     let account = setup.account().await;
-    assert!(account.buffered <= 8, "{account:?}");
-    assert_eq!(account.outgoing + account.buffered, 100);
+    assert!((40..=80).contains(&account.buffered), "{account:?}");
+    assert_eq!(account.outgoing + account.buffered, 1_000);
+
+    for number in 1..=1_000 {
+        let large = Span { name: "x".repeat(200_000), ..span(trace(number + 1_000, 0), number) };
+        setup.consume(request(vec![large])).await;
+    }
+    millis(1).await;
+    setup.downstream.clear();
+    assert!((bound / 2..bound / 2 * 3).contains(&setup.budget.used()), "{} of {bound}", setup.budget.used());
 }
