@@ -157,7 +157,8 @@ impl<'a> Cursor<'a> {
 
     /// One of a few words.
     pub fn choice<T: Clone>(&self, choices: &[(&str, T)]) -> Option<T> {
-        let words = || choices.iter().map(|(word, _)| *word).filter(|word| !word.is_empty()).collect::<Vec<_>>();
+        let words =
+            || choices.iter().map(|(word, _)| *word).filter(|word| !word.is_empty()).collect::<Vec<_>>();
         match &self.node.value {
             Value::String(text) => match choices.iter().find(|(word, _)| word == text) {
                 Some((_, value)) => Some(value.clone()),
@@ -246,6 +247,11 @@ impl<'a> Cursor<'a> {
     /// The keys that lead here.
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// What stands in for the value of a `key` that is not there: its path, at this place.
+    pub(crate) fn missing(&self, key: &str) -> Self {
+        Self { path: self.child_path(key), ..self.clone() }
     }
 
     /// The path of `key` below this.

@@ -106,7 +106,7 @@ impl<'a> Table<'a> {
 
     /// A nested mapping in which everything has a default: absent or wrong reads as empty.
     pub fn section(&self, key: &'static str) -> Table<'a> {
-        self.table(key).unwrap_or_else(|| Table::over(self.whole.clone(), &[]))
+        self.table(key).unwrap_or_else(|| Table::over(self.whole.missing(key), &[]))
     }
 
     /// A list of mappings; items that are not are errors and left out.

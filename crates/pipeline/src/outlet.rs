@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use thiserror::Error;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::{Batch, Consumer, Ledger, Refusal, Throttle};
 
@@ -16,10 +17,8 @@ pub struct Outlet {
     next: Arc<dyn Consumer>,
     ledger: Ledger,
     stopped: watch::Receiver<bool>,
+    /// How long a batch may be refused once shutdown has begun.
     grace: Duration,
-    /// The last moment for handing on, once shutdown has begun.
-    deadline: Option<Instant>,
-    refusals_logged: Throttle,
     losses_logged: Throttle,
 }
 
@@ -33,8 +32,8 @@ pub async fn until_stopped(stopped: &mut watch::Receiver<bool>) {
 }
 
 impl Outlet {
-    /// The way to `next`. `stopped` turns true when shutdown begins; from then on `next` may refuse for as long
-    /// as `grace`.
+    /// The way to `next`. `stopped` turns true when shutdown begins; from then on `next` may refuse
+    /// each batch for as long as `grace`, until one has been given up.
     #[must_use]
     pub fn new(
         next: Arc<dyn Consumer>,
@@ -42,59 +41,77 @@ impl Outlet {
         stopped: watch::Receiver<bool>,
         grace: Duration,
     ) -> Self {
-        Self {
-            next,
-            ledger,
-            stopped,
-            grace,
-            deadline: None,
-            refusals_logged: Throttle::new(),
-            losses_logged: Throttle::new(),
-        }
+        Self { next, ledger, stopped, grace, losses_logged: Throttle::new() }
     }
 
     /// Hands on a batch whose items the ledger has as buffered.
     pub async fn send(&mut self, batch: Batch) {
         let items = batch.items;
-        loop {
-            let pause = match self.next.consume(batch.clone()).await {
-                Ok(()) => {
-                    self.ledger.outgoing.inc_by(items as u64);
-                    break;
-                }
-                Err(Refusal::Permanent(reason)) => {
-                    if let Some(withheld) = self.refusals_logged.pass() {
-                        tracing::error!(items, %reason, withheld, "items were refused for good; they are lost");
-                    }
-                    self.ledger.dropped("refused").inc_by(items as u64);
-                    break;
-                }
-                Err(Refusal::Retryable { after, .. }) => after.unwrap_or(RETRY_PAUSE),
-            };
-            if *self.stopped.borrow() {
-                let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + self.grace);
-                if Instant::now() >= deadline {
-                    if let Some(withheld) = self.losses_logged.pass() {
-                        tracing::error!(
-                            items,
-                            withheld,
-                            "items could not be handed on in time; they are lost"
-                        );
-                    }
-                    self.ledger.dropped("shutdown").inc_by(items as u64);
-                    break;
-                }
-                sleep(pause.min(RETRY_PAUSE)).await;
-            } else {
-                // The beginning of shutdown cuts a long pause short.
-                tokio::select! {
-                    () = sleep(pause) => {}
-                    () = until_stopped(&mut self.stopped) => {}
+        let delivery = deliver(self.next.as_ref(), &batch, self.stopped.clone());
+        let outcome = tokio::select! {
+            biased;
+            outcome = delivery => outcome,
+            () = grace_is_over(&mut self.stopped, self.grace) => {
+                // Nobody is coming back; what is left is only counted.
+                self.grace = Duration::ZERO;
+                Err(Loss::Shutdown)
+            }
+        };
+        match outcome {
+            Ok(()) => self.ledger.outgoing.inc_by(items as u64),
+            Err(loss) => {
+                self.ledger.dropped(loss.reason()).inc_by(items as u64);
+                if let Some(withheld) = self.losses_logged.pass() {
+                    tracing::error!(items, %loss, withheld, "items that had been taken are lost");
                 }
             }
         }
         self.ledger.release(items);
     }
+}
+
+/// Why a batch was not handed on.
+#[derive(Debug, Error)]
+enum Loss {
+    #[error("the next component refused them for good: {0}")]
+    Refused(String),
+    #[error("the next component did not take them before the process had to end")]
+    Shutdown,
+}
+
+impl Loss {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => "refused",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// Offers a batch until it is taken or refused for good.
+async fn deliver(next: &dyn Consumer, batch: &Batch, mut stopped: watch::Receiver<bool>) -> Result<(), Loss> {
+    loop {
+        let pause = match next.consume(batch.clone()).await {
+            Ok(()) => return Ok(()),
+            Err(Refusal::Permanent(reason)) => return Err(Loss::Refused(reason)),
+            Err(Refusal::Retryable { after, .. }) => after.unwrap_or(RETRY_PAUSE),
+        };
+        if *stopped.borrow() {
+            sleep(pause.min(RETRY_PAUSE)).await;
+        } else {
+            // The beginning of shutdown cuts a long pause short.
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = until_stopped(&mut stopped) => {}
+            }
+        }
+    }
+}
+
+/// Waits until shutdown has begun and `grace` has passed since, or since this was first asked.
+async fn grace_is_over(stopped: &mut watch::Receiver<bool>, grace: Duration) {
+    until_stopped(stopped).await;
+    sleep(grace).await;
 }
 
 #[cfg(test)]
@@ -137,6 +154,29 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_refused_for_good_is_counted() {
         assert_eq!(after_one(vec![Refusal::Permanent("bad".into())], false).await, (0, 3, 0, 0));
+    }
+
+    /// Never answers.
+    struct Hanging;
+
+    impl Consumer for Hanging {
+        fn consume(&self, _batch: Batch) -> BoxFuture<'_, Result<(), Refusal>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_component_that_never_answers_does_not_hold_up_the_end() {
+        let ledger = Telemetry::new().ledger("processor/x", Signal::Traces);
+        let (_stop, stopped) = watch::channel(true);
+        let mut outlet = Outlet::new(Arc::new(Hanging), ledger.clone(), stopped, Duration::from_secs(5));
+        let begin = tokio::time::Instant::now();
+        for _ in 0..10 {
+            ledger.hold(3);
+            outlet.send(Batch::new(Signal::Traces, Bytes::new(), 3)).await;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(6), "the grace is waited for once");
+        assert_eq!((ledger.dropped("shutdown").get(), ledger.buffered.get()), (30, 0));
     }
 
     #[tokio::test(start_paused = true)]

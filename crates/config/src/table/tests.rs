@@ -338,3 +338,17 @@ fn long_strings_are_shortened_in_messages() {
     let (_, found) = value(&"x".repeat(1000), |t| t.bool("v"));
     assert_eq!(found, wrong(&format!("expected true or false, found the string \"{}…\"", "x".repeat(60))));
 }
+
+#[test]
+fn what_is_missing_in_an_absent_section_is_reported_at_its_path() {
+    let (_, problems) = read_str("{type: status_code}", |table| {
+        table.string("type");
+        let section = table.section("status_code");
+        section.require("status_codes", section.list("status_codes")).is_some()
+    });
+    assert!(
+        problems.render(false).contains("status_code: `status_codes` is required"),
+        "{}",
+        problems.render(false)
+    );
+}

@@ -51,21 +51,21 @@ fn pipeline(key: &str, cursor: &Cursor<'_>, settings: &Settings) -> Option<Pipel
             table.error(kind, format!("pipeline `{key}` needs at least one of `{kind}`"));
         }
     }
-    for (position, id) in pipeline.processors.iter().enumerate() {
-        if pipeline.processors[..position].contains(id) {
-            table.error("processors", format!("pipeline `{key}` names processor `{id}` twice"));
-        }
-    }
     Some(pipeline)
 }
 
-/// The components that a pipeline names, where they exist and take its signal.
+/// The components that a pipeline names, each once, where they exist and take its signal.
 fn references<S>(table: &Table<'_>, kind: &'static str, signal: Signal, declared: &Components<S>) -> Vec<ComponentId> {
     let mut found = Vec::new();
     for item in table.list(kind).unwrap_or_default() {
         let Some(id) = reference(&item, kind, declared) else { continue };
         if declared.get(&id).is_some_and(|component| !component.signals.contains(&signal)) {
             item.error(format!("`{id}` does not take {signal}"));
+        } else if found.contains(&id) && kind == "processors" {
+            item.error(format!("processor `{id}` is named twice in one pipeline"));
+        } else if found.contains(&id) {
+            // As in the Collector, which connects the two only once.
+            item.warning(format!("`{id}` is named twice, which changes nothing"));
         } else {
             found.push(id);
         }

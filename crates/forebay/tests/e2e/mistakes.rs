@@ -141,7 +141,7 @@ async fn the_graph_of_pipelines_is_checked() {
         ("{service: {pipelines: {traces: {exporters: [debug]}}}}", &["`debug` is not declared under `exporters`"]),
         ("{service: {pipelines: {traces: {processors: [otlp]}}}}", &["`otlp` is not declared under `processors`"]),
         ("{service: {extensions: [pprof]}}", &["service::extensions[0]", "`pprof` is not declared under `extensions`"]),
-        ("{service: {pipelines: {traces: {processors: [batch, batch]}}}}", &["names processor `batch` twice"]),
+        ("{service: {pipelines: {traces: {processors: [batch, batch]}}}}", &["processor `batch` is named twice in one pipeline"]),
         ("{service: {pipelines: {logs: {receivers: [otlp], processors: [probabilistic_sampler], exporters: [otlp]}}}}", &["does not take logs"]),
         ("{service: {pipelines: {profiles: {receivers: [otlp], exporters: [otlp]}}}}", &["unknown signal `profiles`"]),
         ("{service: {pipelines: {traces: {exporters: }}}}", &["needs at least one of `exporters`"]),
@@ -221,6 +221,7 @@ async fn what_has_no_effect_here_is_a_warning_that_names_it() {
         ("{processors: {tail_sampling: {num_shards: 4}}}", ["tail_sampling::num_shards", "forebay::shards"]),
         ("{processors: {memory_limiter: {check_interval: 1s, limit_mib: 64, spike_limit_mib: 16}}}", ["memory_limiter::spike_limit_mib", "no effect"]),
         ("{processors: {probabilistic_sampler: {sampling_percentage: 0}}}", ["sampling_percentage", "is 0"]),
+        ("{service: {pipelines: {traces: {exporters: [otlp, otlp]}}}}", ["traces::exporters[1]", "`otlp` is named twice"]),
         ("{service: {telemetry: {metrics: {address: ':8888'}}}}", ["service::telemetry::metrics::address", "readers"]),
         ("{service: {telemetry: {traces: {}}}}", ["service::telemetry::traces", "does not trace itself"]),
     ] {

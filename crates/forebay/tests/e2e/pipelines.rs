@@ -123,3 +123,30 @@ service:
     let log = process.stop().await;
     assert!(log.contains("memory_limit_mib=200"), "{log}");
 }
+
+#[tokio::test]
+async fn what_is_named_twice_gets_everything_once() {
+    let backend = Backend::start().await;
+    let yaml = format!(
+        "{{exporters: {{otlp: {{endpoint: 'http://{}'}}}}, \
+          service: {{pipelines: {{traces: {{receivers: [otlp, otlp], exporters: [otlp, otlp]}}}}}}}}",
+        backend.address
+    );
+    let process = Forebay::start(&yaml).await;
+    process.client().export(Signal::Traces, request_of([span(1)])).await.unwrap();
+    process.stop().await;
+    assert_eq!(backend.traces().into_spans().len(), 1);
+}
+
+#[tokio::test]
+async fn what_no_pipeline_uses_is_not_started() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let yaml = format!(
+        "{{receivers: {{otlp/unused: {{protocols: {{grpc: {{endpoint: '{}'}}}}}}}}, exporters: {{nop: , file: {{path: unused.jsonl}}}}, \
+          service: {{pipelines: {{traces: {{receivers: [otlp], exporters: [nop]}}}}}}}}",
+        taken.local_addr().unwrap()
+    );
+    let process = Forebay::start(&yaml).await;
+    assert!(!process.directory().join("unused.jsonl").exists());
+    process.stop().await;
+}
