@@ -24,7 +24,8 @@ fn head(criterion: &mut Criterion) {
         ("equalizing", Mode::Equalizing),
     ];
     for (name, mode) in modes {
-        let config = ProbabilisticConfig { mode, sampling_percentage: 12.5, ..ProbabilisticConfig::default() };
+        let config =
+            ProbabilisticConfig { mode, sampling_percentage: 12.5, ..ProbabilisticConfig::default() };
         let sampler = ProbabilisticSampler::new(&config).expect("a common percentage");
         group.bench_function(name, |bencher| bencher.iter(|| sampler.sample(&request, &index)));
     }

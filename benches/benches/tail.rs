@@ -191,7 +191,12 @@ fn resident() -> usize {
     usize::try_from(memory.resident).expect("fits the machine")
 }
 
-fn measure<T: Traffic>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, live: usize, policies: Arc<Policies>) {
+fn measure<T: Traffic>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    live: usize,
+    policies: Arc<Policies>,
+) {
     let before = resident();
     let mut running = Running::<T>::new(live, policies);
     // Nothing has been decided yet, so decisions that are remembered take nothing so far.

@@ -12,8 +12,8 @@ use std::borrow::Cow;
 
 use forebay_otlp::attribute::SPAN_ATTRIBUTES;
 use forebay_otlp::{
-    Admitted, Envelopes, Signal, SpanPiece, Splicer, admit, count_items, split, trace_state_field, with_attribute,
-    without_leading_trace_id,
+    Admitted, Envelopes, Signal, SpanPiece, Splicer, admit, count_items, split, trace_state_field,
+    with_attribute, without_leading_trace_id,
 };
 use libfuzzer_sys::fuzz_target;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -113,11 +113,15 @@ fn check_edits(admitted: &Admitted, choice: u8) {
         }
     });
     expected.resource_spans.retain(|resource| !resource.scope_spans.is_empty());
-    oracle::assert_same(&ExportTraceServiceRequest::decode(&*written).expect("prost has read its parts"), &expected);
+    oracle::assert_same(
+        &ExportTraceServiceRequest::decode(&*written).expect("prost has read its parts"),
+        &expected,
+    );
 }
 
 fn push_attribute(span: &mut Span, value: &str) {
-    let mut attribute = opentelemetry_proto::tonic::common::v1::KeyValue { key: ATTRIBUTE.into(), ..Default::default() };
+    let mut attribute =
+        opentelemetry_proto::tonic::common::v1::KeyValue { key: ATTRIBUTE.into(), ..Default::default() };
     attribute.value.get_or_insert_default().value = Some(Value::StringValue(value.into()));
     span.attributes.push(attribute);
 }

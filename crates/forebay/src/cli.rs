@@ -34,7 +34,7 @@ pub(crate) enum Command {
         /// Where the configuration comes from.
         #[command(flatten)]
         sources: Sources,
-        /// Print passwords, tokens and headers instead of [REDACTED].
+        /// Print passwords, tokens and headers instead of `[REDACTED]`.
         #[arg(long)]
         unredacted: bool,
     },

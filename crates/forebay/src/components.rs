@@ -53,14 +53,20 @@ pub(crate) struct Context {
 pub(crate) type StartError = Box<dyn Error + Send + Sync>;
 
 /// Starts a receiver under an id, which hands batches to the outputs.
-pub(crate) type StartReceiver = Box<dyn FnOnce(String, Outputs, Arc<Context>) -> BoxFuture<'static, Result<Box<dyn Receiver>, StartError>> + Send>;
+pub(crate) type StartReceiver = Box<
+    dyn FnOnce(String, Outputs, Arc<Context>) -> BoxFuture<'static, Result<Box<dyn Receiver>, StartError>>
+        + Send,
+>;
 /// Builds a pipeline's own instance of a processor under an id, which hands on to the next consumer. `None` if it has
 /// nothing to do.
-pub(crate) type BuildProcessor = Box<dyn Fn(&str, Signal, &Context, Arc<dyn Consumer>) -> Result<Arc<dyn Consumer>, StartError> + Send>;
+pub(crate) type BuildProcessor =
+    Box<dyn Fn(&str, Signal, &Context, Arc<dyn Consumer>) -> Result<Arc<dyn Consumer>, StartError> + Send>;
 /// Builds an exporter under an id.
-pub(crate) type BuildExporter = Box<dyn FnOnce(&str, &Context) -> Result<Arc<dyn Consumer>, StartError> + Send>;
+pub(crate) type BuildExporter =
+    Box<dyn FnOnce(&str, &Context) -> Result<Arc<dyn Consumer>, StartError> + Send>;
 /// Starts an extension.
-pub(crate) type StartExtension = Box<dyn FnOnce() -> BoxFuture<'static, Result<Arc<dyn Extension>, StartError>> + Send>;
+pub(crate) type StartExtension =
+    Box<dyn FnOnce() -> BoxFuture<'static, Result<Arc<dyn Extension>, StartError>> + Send>;
 
 /// A receiver that runs.
 pub(crate) trait Receiver: Send + Sync {
@@ -82,7 +88,11 @@ pub(crate) const RECEIVERS: &[ComponentType<StartReceiver>] =
 pub(crate) const PROCESSORS: &[ComponentType<BuildProcessor>] = &[
     ComponentType { names: &["batch"], signals: &Signal::ALL, read: batch },
     ComponentType { names: &["memory_limiter"], signals: &Signal::ALL, read: memory_limiter },
-    ComponentType { names: &["probabilistic_sampler"], signals: &[Signal::Traces], read: probabilistic_sampler },
+    ComponentType {
+        names: &["probabilistic_sampler"],
+        signals: &[Signal::Traces],
+        read: probabilistic_sampler,
+    },
     ComponentType { names: &["tail_sampling"], signals: &[Signal::Traces], read: tail_sampling },
 ];
 
@@ -128,7 +138,8 @@ fn otlp_receiver(table: &Table<'_>, _reading: &Reading) -> StartReceiver {
     let config = OtlpConfig::read(table);
     Box::new(move |id, outputs, context| {
         Box::pin(async move {
-            let receiver = OtlpReceiver::start(&id, config, outputs, context.budget.clone(), &context.telemetry).await?;
+            let receiver =
+                OtlpReceiver::start(&id, config, outputs, context.budget.clone(), &context.telemetry).await?;
             Ok(Box::new(receiver) as Box<dyn Receiver>)
         })
     })

@@ -41,7 +41,8 @@ const BUDGET: usize = 64 << 20;
 
 /// Runs the demo; with `keep_running` the pipeline then goes on listening until SIGINT or SIGTERM.
 pub(crate) fn run(keep_running: bool) -> ExitCode {
-    let outcome = runtime(1).map_err(StartError::from).and_then(|runtime| runtime.block_on(demo(keep_running)));
+    let outcome =
+        runtime(1).map_err(StartError::from).and_then(|runtime| runtime.block_on(demo(keep_running)));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error.to_string()),
@@ -71,7 +72,10 @@ async fn demo(keep_running: bool) -> Result<(), StartError> {
             shown = Instant::now();
             say(&Progress::of(&sampler).to_string());
         }
-        tokio::time::sleep_until(begin + REPLAY * position / u32::try_from(requests.len()).unwrap_or(u32::MAX)).await;
+        tokio::time::sleep_until(
+            begin + REPLAY * position / u32::try_from(requests.len()).unwrap_or(u32::MAX),
+        )
+        .await;
     }
     client.shutdown().await;
     settle(&sampler, spans as u64).await;
@@ -79,7 +83,9 @@ async fn demo(keep_running: bool) -> Result<(), StartError> {
     let telemetry = service.telemetry();
     if keep_running {
         say(&report(&backend.kept(), &sampler, &telemetry, spans as u64));
-        say(&format!("\nStill listening on 127.0.0.1:{pipeline_port}, with this configuration; Ctrl-C ends.\n\n{config}"));
+        say(&format!(
+            "\nStill listening on 127.0.0.1:{pipeline_port}, with this configuration; Ctrl-C ends.\n\n{config}"
+        ));
         Signals::listen()?.next().await;
     }
     service.stop().await;

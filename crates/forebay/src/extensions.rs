@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use forebay_config::Table;
 use forebay_receiver::Endpoint;
-use http::StatusCode;
+use http::{Response, StatusCode};
+use http_body_util::Full;
 
 use crate::components::Extension;
 use crate::http_server::{HttpServer, ListenError, body, status};
@@ -53,14 +55,29 @@ impl HealthCheckConfig {
         if !config.path.starts_with('/') {
             table.error("path", "a path begins with `/`");
         }
-        if table.has("tls") {
-            table.get("tls");
+        if table.get("tls").is_some_and(|tls| !tls.is_null()) {
             table.error("tls", "health_check does not support TLS");
         }
         for key in ["check_collector_pipeline", "transport", "read_header_timeout", "use_v2"] {
-            table.accept(key, "has no effect here");
+            table.accept(key, "what is answered is whether the pipelines run, over HTTP");
         }
         config
+    }
+
+    /// What is answered at `path`, depending on whether the pipelines are running.
+    fn answer(&self, path: &str, running: bool) -> Response<Full<Bytes>> {
+        if path != self.path {
+            return status(StatusCode::NOT_FOUND);
+        }
+        let (code, custom, default) = if running {
+            (StatusCode::OK, &self.healthy, r#"{"status":"Server available"}"#)
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, &self.unhealthy, r#"{"status":"Server not available"}"#)
+        };
+        match custom {
+            Some(text) => body(code, "text/plain; charset=utf-8", text.clone()),
+            None => body(code, "application/json", default),
+        }
     }
 }
 
@@ -71,22 +88,9 @@ impl HealthCheck {
     /// When the endpoint cannot be listened on.
     pub(crate) async fn start(config: HealthCheckConfig) -> Result<Self, ListenError> {
         let running = Arc::new(AtomicBool::new(false));
-        let HealthCheckConfig { endpoint, path, healthy, unhealthy } = config;
+        let endpoint = config.endpoint.clone();
         let state = Arc::clone(&running);
-        let handler = move |requested: &str| {
-            if requested != path {
-                return status(StatusCode::NOT_FOUND);
-            }
-            let (code, custom, default) = if state.load(Ordering::Relaxed) {
-                (StatusCode::OK, &healthy, r#"{"status":"Server available"}"#)
-            } else {
-                (StatusCode::SERVICE_UNAVAILABLE, &unhealthy, r#"{"status":"Server not available"}"#)
-            };
-            match custom {
-                Some(text) => body(code, "text/plain; charset=utf-8", text.clone()),
-                None => body(code, "application/json", default),
-            }
-        };
+        let handler = move |path: &str| config.answer(path, state.load(Ordering::Relaxed));
         let server = HttpServer::start("health_check", &endpoint, Arc::new(handler)).await?;
         Ok(Self { running, _server: server })
     }
@@ -95,5 +99,36 @@ impl HealthCheck {
 impl Extension for HealthCheck {
     fn pipelines_running(&self, running: bool) {
         self.running.store(running, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay_config::read_str;
+
+    use super::*;
+
+    #[test]
+    fn the_answer_follows_the_pipelines() {
+        let (config, problems) =
+            read_str("{path: /ready, response_body: {unhealthy: patience}}", HealthCheckConfig::read);
+        assert!(problems.is_empty(), "{}", problems.render(false));
+        let starting = config.answer("/ready", false);
+        assert_eq!(starting.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(config.answer("/ready", true).status(), StatusCode::OK);
+        assert_eq!(config.answer("/", true).status(), StatusCode::NOT_FOUND);
+    }
+
+    #[test]
+    fn the_default_endpoint_is_the_collectors() {
+        let (config, _) = read_str("{}", HealthCheckConfig::read);
+        assert_eq!((config.endpoint.to_string().as_str(), config.path.as_str()), ("localhost:13133", "/"));
+    }
+
+    #[test]
+    fn what_is_not_supported_is_said_once() {
+        let (_, problems) = read_str("{tls: {cert_file: a.pem}, use_v2: true}", HealthCheckConfig::read);
+        let text = problems.render(false);
+        assert!(text.contains("does not support TLS") && text.ends_with("1 error, 1 warning\n"), "{text}");
     }
 }

@@ -38,7 +38,9 @@ mod tests {
         let words = |text: &str| text.split(',').map(str::to_owned).collect::<Vec<_>>();
         let on = words(RECORD_POLICY);
         assert_eq!(Gates::parse(&on), (Gates { record_policy: true }, vec![]));
-        let off = words("+processor.tailsamplingprocessor.recordpolicy,-processor.tailsamplingprocessor.recordpolicy,x.y");
+        let off = words(
+            "+processor.tailsamplingprocessor.recordpolicy,-processor.tailsamplingprocessor.recordpolicy,x.y",
+        );
         assert_eq!(Gates::parse(&off), (Gates::default(), vec!["x.y"]));
     }
 }

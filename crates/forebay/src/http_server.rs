@@ -44,7 +44,11 @@ impl HttpServer {
     ///
     /// # Errors
     /// When the endpoint cannot be listened on.
-    pub(crate) async fn start(what: &'static str, endpoint: &Endpoint, handler: Handler) -> Result<Self, ListenError> {
+    pub(crate) async fn start(
+        what: &'static str,
+        endpoint: &Endpoint,
+        handler: Handler,
+    ) -> Result<Self, ListenError> {
         let failed = |error| ListenError { what, endpoint: endpoint.clone(), error };
         let listener = endpoint.bind_tcp().await.map_err(failed)?;
         let task = tokio::spawn(serve(listener, handler));
@@ -76,7 +80,8 @@ async fn serve(listener: TcpListener, handler: Handler) {
             let _permit = permit;
             let service = service_fn(|request: Request<Incoming>| {
                 let get = matches!(*request.method(), Method::GET | Method::HEAD);
-                let answer = if get { handler(request.uri().path()) } else { status(StatusCode::METHOD_NOT_ALLOWED) };
+                let answer =
+                    if get { handler(request.uri().path()) } else { status(StatusCode::METHOD_NOT_ALLOWED) };
                 std::future::ready(Ok::<_, Infallible>(answer))
             });
             let mut connection = http1::Builder::new();
@@ -93,7 +98,11 @@ pub(crate) fn status(code: StatusCode) -> Response<Full<Bytes>> {
 }
 
 /// An answer with a body.
-pub(crate) fn body(code: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+pub(crate) fn body(
+    code: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = code;
     response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));

@@ -81,7 +81,8 @@ mod tests {
             ("sys/fs/cgroup/memory/memory.limit_in_bytes", "2097152\n"),
         ]);
         assert_eq!(limit_below(root.path()), 2 << 20);
-        fs::write(root.path().join("sys/fs/cgroup/memory/memory.limit_in_bytes"), "9223372036854771712\n").unwrap();
+        fs::write(root.path().join("sys/fs/cgroup/memory/memory.limit_in_bytes"), "9223372036854771712\n")
+            .unwrap();
         assert_eq!(limit_below(root.path()), 16 << 20);
     }
 

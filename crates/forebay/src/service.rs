@@ -91,7 +91,8 @@ impl Service {
 
     /// Builds the exporters that some pipeline uses; pipelines share them.
     fn build_exporters(&mut self, settings: &mut Settings) -> Result<(), ServiceError> {
-        let used: BTreeSet<_> = settings.pipelines.iter().flat_map(|pipeline| &pipeline.exporters).cloned().collect();
+        let used: BTreeSet<_> =
+            settings.pipelines.iter().flat_map(|pipeline| &pipeline.exporters).cloned().collect();
         for id in used {
             if let Some(exporter) = settings.exporters.remove(&id) {
                 let built = (exporter.start)(&id.to_string(), &self.context);
@@ -110,7 +111,8 @@ impl Service {
             let mut processors = Vec::new();
             for id in pipeline.processors.iter().rev() {
                 if let Some(processor) = settings.processors.get(id) {
-                    let built = (processor.start)(&id.to_string(), pipeline.signal, &self.context, Arc::clone(&next));
+                    let built =
+                        (processor.start)(&id.to_string(), pipeline.signal, &self.context, Arc::clone(&next));
                     let built = built.map_err(failed("processor", id))?;
                     // One that has nothing to do is the next consumer itself.
                     if !Arc::ptr_eq(&built, &next) {
@@ -127,8 +129,13 @@ impl Service {
     }
 
     /// Starts the receivers that some pipeline uses; pipelines share them.
-    async fn start_receivers(&mut self, settings: &mut Settings, entries: &[Arc<dyn Consumer>]) -> Result<(), ServiceError> {
-        let used: BTreeSet<_> = settings.pipelines.iter().flat_map(|pipeline| &pipeline.receivers).cloned().collect();
+    async fn start_receivers(
+        &mut self,
+        settings: &mut Settings,
+        entries: &[Arc<dyn Consumer>],
+    ) -> Result<(), ServiceError> {
+        let used: BTreeSet<_> =
+            settings.pipelines.iter().flat_map(|pipeline| &pipeline.receivers).cloned().collect();
         for id in used {
             let Some(receiver) = settings.receivers.remove(&id) else { continue };
             let output = |signal| output(&settings.pipelines, entries, &id, signal);
@@ -163,7 +170,8 @@ fn output(
 fn context(settings: &Settings) -> Context {
     let process = settings.process;
     let is_tail = |id: &&ComponentId| id.kind == "tail_sampling";
-    let samplers = settings.pipelines.iter().flat_map(|pipeline| &pipeline.processors).filter(is_tail).count();
+    let samplers =
+        settings.pipelines.iter().flat_map(|pipeline| &pipeline.processors).filter(is_tail).count();
     let budget = Budget::new(process.budget_bytes());
     Context {
         tail: Grant {

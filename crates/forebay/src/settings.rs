@@ -116,7 +116,10 @@ fn components<S>(
         match types.iter().find(|known| known.is_called(&id.kind)) {
             Some(known) => {
                 if let Some(table) = cursor.table() {
-                    found.insert(id, Declared { signals: known.signals, start: (known.read)(&table, reading) });
+                    found.insert(
+                        id,
+                        Declared { signals: known.signals, start: (known.read)(&table, reading) },
+                    );
                 }
             }
             None => {

@@ -58,8 +58,9 @@ pub struct Field<'a> {
 /// Walks the fields of a message in wire order. After an error it ends.
 #[derive(Clone, Debug)]
 pub struct Fields<'a> {
-    message: &'a [u8],
-    position: usize,
+    rest: &'a [u8],
+    /// Length of the whole message.
+    length: usize,
 }
 
 const VARINT: u8 = 0;
@@ -73,124 +74,125 @@ const FIELD_NUMBER_MAX: u64 = (1 << 29) - 1;
 impl<'a> Fields<'a> {
     /// The fields of `message`.
     #[must_use]
-    pub fn new(message: &'a [u8]) -> Self {
-        Self { message, position: 0 }
-    }
-
     #[inline]
-    fn varint(&mut self) -> Result<u64, WireError> {
-        // Tags, lengths and small numbers are nearly always one byte.
-        match self.message.get(self.position) {
-            Some(&byte) if byte < 0x80 => {
-                self.position += 1;
-                Ok(u64::from(byte))
-            }
-            Some(_) => self.long_varint(),
-            None => Err(WireError::Truncated),
-        }
-    }
-
-    fn long_varint(&mut self) -> Result<u64, WireError> {
-        let mut value = 0;
-        for (index, &byte) in self.message[self.position..].iter().take(10).enumerate() {
-            // The tenth byte holds the last bit of 64.
-            if index == 9 && byte > 1 {
-                return Err(WireError::Varint);
-            }
-            value |= u64::from(byte & 0x7f) << (7 * index);
-            if byte < 0x80 {
-                self.position += index + 1;
-                return Ok(value);
-            }
-        }
-        if self.message.len() - self.position >= 10 {
-            Err(WireError::Varint)
-        } else {
-            Err(WireError::Truncated)
-        }
-    }
-
-    #[inline]
-    fn take(&mut self, length: u64) -> Result<&'a [u8], WireError> {
-        let rest = &self.message[self.position..];
-        let length = usize::try_from(length).map_err(|_| WireError::Truncated)?;
-        let taken = rest.get(..length).ok_or(WireError::Truncated)?;
-        self.position += length;
-        Ok(taken)
-    }
-
-    #[inline]
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
-        let taken = self.message[self.position..].first_chunk().ok_or(WireError::Truncated)?;
-        self.position += N;
-        Ok(*taken)
-    }
-
-    #[inline]
-    fn tag(&mut self) -> Result<(u32, u8), WireError> {
-        let tag = self.varint()?;
-        let number = tag >> 3;
-        if number == 0 || number > FIELD_NUMBER_MAX {
-            return Err(WireError::FieldNumber);
-        }
-        #[expect(clippy::cast_possible_truncation, reason = "checked against FIELD_NUMBER_MAX; three bits")]
-        Ok((number as u32, (tag & 7) as u8))
-    }
-
-    #[inline]
-    fn value(&mut self, number: u32, wire_type: u8) -> Result<Value<'a>, WireError> {
-        match wire_type {
-            VARINT => Ok(Value::Varint(self.varint()?)),
-            FIXED64 => Ok(Value::Fixed64(u64::from_le_bytes(self.array()?))),
-            BYTES => {
-                let length = self.varint()?;
-                Ok(Value::Bytes(self.take(length)?))
-            }
-            START_GROUP => self.skip_group(number).map(|()| Value::Group),
-            END_GROUP => Err(WireError::Group),
-            FIXED32 => Ok(Value::Fixed32(u32::from_le_bytes(self.array()?))),
-            other => Err(WireError::WireType(other)),
-        }
-    }
-
-    /// Skips to the end of a group whose start tag has been read.
-    fn skip_group(&mut self, number: u32) -> Result<(), WireError> {
-        // The numbers of the open groups; a hostile message pays one byte for each four here.
-        let mut open = vec![number];
-        while let Some(&innermost) = open.last() {
-            let (number, wire_type) = self.tag()?;
-            match wire_type {
-                START_GROUP => open.push(number),
-                END_GROUP if number == innermost => {
-                    open.pop();
-                }
-                _ => {
-                    self.value(number, wire_type)?;
-                }
-            }
-        }
-        Ok(())
+    pub const fn new(message: &'a [u8]) -> Self {
+        Self { rest: message, length: message.len() }
     }
 }
 
 impl<'a> Iterator for Fields<'a> {
     type Item = Result<Field<'a>, WireError>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        let start = self.position;
-        if start >= self.message.len() {
+        if self.rest.is_empty() {
             return None;
         }
-        let field = self.tag().and_then(|(number, wire_type)| {
-            let value = self.value(number, wire_type)?;
-            Ok(Field { number, value, start, end: self.position })
-        });
-        if field.is_err() {
-            self.position = self.message.len();
-        }
-        Some(field)
+        let start = self.length - self.rest.len();
+        Some(match take_field(self.rest) {
+            Ok((number, value, rest)) => {
+                self.rest = rest;
+                Ok(Field { number, value, start, end: self.length - rest.len() })
+            }
+            Err(error) => {
+                self.rest = &[];
+                Err(error)
+            }
+        })
     }
+}
+
+// Each of these takes something off the front of `bytes` and returns what follows with it. That way a loop over
+// fields keeps its place in registers, provided that they are inlined into it: left to itself, the compiler does
+// not, and a scan takes half as long again.
+
+#[inline(always)]
+fn take_field(bytes: &[u8]) -> Result<(u32, Value<'_>, &[u8]), WireError> {
+    let (number, wire_type, rest) = take_tag(bytes)?;
+    let (value, rest) = take_value(number, wire_type, rest)?;
+    Ok((number, value, rest))
+}
+
+#[inline]
+fn take_tag(bytes: &[u8]) -> Result<(u32, u8, &[u8]), WireError> {
+    let (tag, rest) = take_varint(bytes)?;
+    let number = tag >> 3;
+    if number == 0 || number > FIELD_NUMBER_MAX {
+        return Err(WireError::FieldNumber);
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "checked against FIELD_NUMBER_MAX; three bits")]
+    Ok((number as u32, (tag & 7) as u8, rest))
+}
+
+#[inline(always)]
+fn take_value(number: u32, wire_type: u8, bytes: &[u8]) -> Result<(Value<'_>, &[u8]), WireError> {
+    match wire_type {
+        VARINT => take_varint(bytes).map(|(value, rest)| (Value::Varint(value), rest)),
+        FIXED64 => take_array(bytes).map(|(value, rest)| (Value::Fixed64(u64::from_le_bytes(value)), rest)),
+        BYTES => {
+            let (length, rest) = take_varint(bytes)?;
+            let length = usize::try_from(length).map_err(|_| WireError::Truncated)?;
+            let (value, rest) = rest.split_at_checked(length).ok_or(WireError::Truncated)?;
+            Ok((Value::Bytes(value), rest))
+        }
+        START_GROUP => skip_group(number, bytes).map(|rest| (Value::Group, rest)),
+        END_GROUP => Err(WireError::Group),
+        FIXED32 => take_array(bytes).map(|(value, rest)| (Value::Fixed32(u32::from_le_bytes(value)), rest)),
+        other => Err(WireError::WireType(other)),
+    }
+}
+
+#[inline]
+fn take_array<const N: usize>(bytes: &[u8]) -> Result<([u8; N], &[u8]), WireError> {
+    let (array, rest) = bytes.split_first_chunk().ok_or(WireError::Truncated)?;
+    Ok((*array, rest))
+}
+
+#[inline]
+fn take_varint(bytes: &[u8]) -> Result<(u64, &[u8]), WireError> {
+    // Tags, lengths and small numbers are nearly always one byte.
+    match bytes {
+        [byte @ ..0x80, rest @ ..] => Ok((u64::from(*byte), rest)),
+        _ => take_long_varint(bytes),
+    }
+}
+
+fn take_long_varint(bytes: &[u8]) -> Result<(u64, &[u8]), WireError> {
+    let mut value = 0;
+    for (index, &byte) in bytes.iter().take(10).enumerate() {
+        // The tenth byte holds the last bit of 64.
+        if index == 9 && byte > 1 {
+            return Err(WireError::Varint);
+        }
+        value |= u64::from(byte & 0x7f) << (7 * index);
+        if byte < 0x80 {
+            return Ok((value, &bytes[index + 1..]));
+        }
+    }
+    Err(if bytes.len() < 10 { WireError::Truncated } else { WireError::Varint })
+}
+
+/// Skips to the end of a group whose start tag has been read.
+#[cold]
+fn skip_group(number: u32, bytes: &[u8]) -> Result<&[u8], WireError> {
+    // The numbers of the open groups; a hostile message pays one byte for each four here.
+    let mut open = vec![number];
+    let mut rest = bytes;
+    while let Some(&innermost) = open.last() {
+        let (number, wire_type, after) = take_tag(rest)?;
+        rest = match wire_type {
+            START_GROUP => {
+                open.push(number);
+                after
+            }
+            END_GROUP if number == innermost => {
+                open.pop();
+                after
+            }
+            _ => take_value(number, wire_type, after)?.1,
+        };
+    }
+    Ok(rest)
 }
 
 /// The number of an enum's member: protobuf cuts varints to the 32 bits that enums have.

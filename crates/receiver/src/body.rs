@@ -3,13 +3,18 @@
 //! The charge is always the capacity of the buffer, and the buffer grows with what has arrived: so a bomb
 //! stops at its limit, uploads that announce megabytes and stall hold next to nothing, and whoever finds no
 //! room waits a moment before being refused.
+//!
+//! A body that inflates to much more than has arrived waits, still compressed, until all of it is there and
+//! others like it are done. So many bombs at once hold hardly more than one, and no slow sender is in their way.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use forebay_pipeline::{Budget, Charge};
 use http_body::Body;
 use http_body_util::BodyExt;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::inflate::{Coding, InflateError, Inflater};
@@ -22,6 +27,10 @@ const SMALLEST: usize = 512;
 const TRUST: usize = 16;
 /// A guess at how well telemetry compresses; too low costs copies, too high a moment's memory.
 const EXPANSION: usize = 6;
+/// What a body may inflate to without having to wait for others: a batch of an SDK does not.
+const MODEST: usize = 256 << 10;
+/// Or this many times what has arrived of it, if that is more.
+const MODEST_EXPANSION: usize = 2;
 /// After so many decoded bytes others get their turn.
 const TURN: usize = 512 << 10;
 
@@ -35,6 +44,8 @@ pub(crate) struct Allowance {
     pub(crate) limit_key: &'static str,
     /// How long to wait for room, in all: some clients drop what is refused.
     pub(crate) patience: Duration,
+    /// Held while a body inflates beyond what is modest.
+    pub(crate) inflating: Arc<Mutex<()>>,
 }
 
 /// A whole body, decoded, and what it costs.
@@ -62,8 +73,12 @@ pub(crate) struct Gathering<'a> {
     growth: usize,
     /// The capacity of `bytes`.
     charge: Charge,
-    /// What the decoder itself holds.
+    /// What the decoder itself holds, and the capacity of `held_back`.
     working_memory: Charge,
+    /// Bytes that have arrived.
+    arrived: usize,
+    /// What has arrived and is not to be decoded before the rest is there; `None` if all is decoded.
+    held_back: Option<Vec<u8>>,
     /// Set by the first wait for room.
     out_of_patience: Option<Instant>,
 }
@@ -147,6 +162,8 @@ impl<'a> Gathering<'a> {
             growth,
             charge: allowance.budget.charge(0),
             working_memory: allowance.budget.charge(0),
+            arrived: 0,
+            held_back: None,
             out_of_patience: None,
         })
     }
@@ -154,14 +171,21 @@ impl<'a> Gathering<'a> {
     /// Takes the next bytes of the body.
     pub(crate) async fn push(&mut self, piece: &[u8]) -> Result<(), Reject> {
         if self.coding == Coding::Identity {
-            self.make_room(piece.len(), 0).await?;
+            self.make_room(piece.len(), 0, self.most).await?;
             self.bytes.extend_from_slice(piece);
             return Ok(());
         }
-        self.inflate(piece).await
+        self.arrived = self.arrived.saturating_add(piece.len());
+        if self.held_back.is_some() {
+            return self.hold_back(piece).await;
+        }
+        let modest = MODEST.max(self.arrived.saturating_mul(MODEST_EXPANSION));
+        let rest = self.inflate(piece, modest).await?;
+        if self.bytes.len() >= modest { self.hold_back(rest).await } else { Ok(()) }
     }
 
-    async fn inflate(&mut self, mut input: &[u8]) -> Result<(), Reject> {
+    /// Decodes until `input` is read or there are `enough` bytes; what is left of `input`.
+    async fn inflate<'i>(&mut self, mut input: &'i [u8], enough: usize) -> Result<&'i [u8], Reject> {
         let mut inflater = match self.inflater.take() {
             Some(inflater) => Some(inflater),
             None => {
@@ -171,8 +195,10 @@ impl<'a> Gathering<'a> {
             }
         };
         let mut decoded = 0;
-        while let Some(inflater) = &mut inflater {
-            self.make_room(1, input.len().saturating_mul(EXPANSION)).await?;
+        while let Some(inflater) = &mut inflater
+            && self.bytes.len() < enough
+        {
+            self.make_room(1, input.len().saturating_mul(EXPANSION), enough).await?;
             let before = self.bytes.len();
             inflater.run(&mut input, &mut self.bytes)?;
             if self.bytes.len() < self.bytes.capacity() {
@@ -185,24 +211,80 @@ impl<'a> Gathering<'a> {
             }
         }
         self.inflater = inflater;
+        Ok(input)
+    }
+
+    /// Keeps `piece` as it is.
+    async fn hold_back(&mut self, piece: &[u8]) -> Result<(), Reject> {
+        // Telemetry that compression makes larger is not telemetry.
+        if self.arrived > self.allowance.limit {
+            return Err(self.allowance.exceeded());
+        }
+        let mut held_back = self.held_back.take().unwrap_or_default();
+        if held_back.capacity() - held_back.len() < piece.len() {
+            let more = piece.len().max(held_back.len());
+            let room = self.reserve(more).await?;
+            held_back.reserve_exact(more);
+            self.working_memory.resize(self.working_memory.bytes() + more);
+            drop(room);
+        }
+        held_back.extend_from_slice(piece);
+        self.held_back = Some(held_back);
+        Ok(())
+    }
+
+    /// Decodes what has been held back, when it is this body's turn.
+    async fn release(&mut self, held_back: Vec<u8>) -> Result<(), Reject> {
+        // Whoever has waited here for long has no patience left to wait for room.
+        self.out_of_patience.get_or_insert_with(|| Instant::now() + self.allowance.patience);
+        let _turn = self.allowance.inflating.lock().await;
+        let Some(mut inflater) = self.inflater.take() else { return Ok(()) };
+        let mut input = &*held_back;
+        // In pieces, so that nothing is copied before it is known to be within the limit.
+        let (mut pieces, mut length) = (Vec::new(), self.bytes.len());
+        loop {
+            let charge = self.reserve(TURN).await?;
+            let mut piece = Vec::with_capacity(TURN);
+            inflater.run(&mut input, &mut piece)?;
+            length += piece.len();
+            if length > self.allowance.limit {
+                return Err(self.allowance.exceeded());
+            }
+            let last = piece.len() < piece.capacity();
+            pieces.push((piece, charge));
+            if last {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        self.inflater = Some(inflater);
+        let room = self.reserve(length - self.charge.bytes().min(length)).await?;
+        self.bytes.reserve_exact(length - self.bytes.len());
+        self.charge.resize(self.bytes.capacity());
+        drop(room);
+        pieces.iter().for_each(|(piece, _)| self.bytes.extend_from_slice(piece));
         Ok(())
     }
 
     /// The whole body. The buffer and the charge are cut to its size.
-    pub(crate) fn finish(mut self) -> Result<Payload, Reject> {
-        if let Some(inflater) = &self.inflater {
-            inflater.finish()?;
+    pub(crate) async fn finish(mut self) -> Result<Payload, Reject> {
+        if let Some(held_back) = self.held_back.take() {
+            // Boxed, because it is rare and would make every body's future larger.
+            Box::pin(self.release(held_back)).await?;
         }
         if self.bytes.len() > self.allowance.limit {
             return Err(self.allowance.exceeded());
+        }
+        if let Some(inflater) = &self.inflater {
+            inflater.finish()?;
         }
         self.bytes.shrink_to_fit();
         self.charge.resize(self.bytes.capacity());
         Ok(Payload { bytes: Bytes::from(self.bytes), charge: self.charge })
     }
 
-    /// Makes sure that `more` bytes can be written, and prepares for as many as are `expected`.
-    async fn make_room(&mut self, more: usize, expected: usize) -> Result<(), Reject> {
+    /// Makes sure that `more` bytes can be written, and prepares for as many as are `expected`, up to `enough`.
+    async fn make_room(&mut self, more: usize, expected: usize, enough: usize) -> Result<(), Reject> {
         let length = self.bytes.len();
         let needed = length.saturating_add(more);
         if needed <= self.bytes.capacity() {
@@ -215,6 +297,7 @@ impl<'a> Gathering<'a> {
             .saturating_mul(self.growth)
             .max(length.saturating_add(expected))
             .max(SMALLEST)
+            .min(enough.max(needed))
             .min(self.most);
         let room = self.reserve(capacity - self.charge.bytes()).await?;
         self.bytes.reserve_exact(capacity - length);

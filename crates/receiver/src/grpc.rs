@@ -134,7 +134,7 @@ impl Services {
         if pieces.next().await?.is_some() {
             return Err(Reject::new(Kind::Cardinality, "an export is one message, the call has more"));
         }
-        gathering.finish()
+        gathering.finish().await
     }
 }
 

@@ -164,7 +164,7 @@ impl Service {
         while let Some(piece) = pieces.next().await? {
             gathering.push(&piece).await?;
         }
-        gathering.finish()
+        gathering.finish().await
     }
 
     fn coding(&self, headers: &HeaderMap) -> Result<Coding, Reject> {

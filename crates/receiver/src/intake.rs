@@ -66,7 +66,7 @@ impl Intake {
         Self {
             receiver: (*receiver).to_owned(),
             transport,
-            allowance: Allowance { budget, limit, limit_key, patience: PATIENCE },
+            allowance: Allowance { budget, limit, limit_key, patience: PATIENCE, inflating: Arc::default() },
             lanes,
             deliveries: (*deliveries).clone(),
             refusals_logged: Throttle::new(),

@@ -41,7 +41,8 @@ impl Backend {
         let yaml = format!("protocols: {{grpc: {{endpoint: '127.0.0.1:{port}'}}}}");
         let (config, _) = read_str(&yaml, OtlpConfig::read);
         let traces = Arc::new(Traces::default());
-        let outputs = Outputs { traces: Some(Arc::clone(&traces) as Arc<dyn Consumer>), metrics: None, logs: None };
+        let outputs =
+            Outputs { traces: Some(Arc::clone(&traces) as Arc<dyn Consumer>), metrics: None, logs: None };
         let budget = Budget::new(super::BUDGET);
         let receiver = OtlpReceiver::start("backend", config, outputs, budget, &Telemetry::new()).await?;
         Ok(Self { receiver, traces })
@@ -73,8 +74,12 @@ impl Traces {
         let mut traces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for span in &index.spans {
             let view = SpanView::new(index.body(&batch.bytes, span));
-            let resource = index.envelopes.resource_parts(&batch.bytes, span.envelope).flat_map(resource_attribute_messages);
-            let service = string(resource.filter_map(|message| Attribute::parse(message).ok()), "service.name");
+            let resource = index
+                .envelopes
+                .resource_parts(&batch.bytes, span.envelope)
+                .flat_map(resource_attribute_messages);
+            let service =
+                string(resource.filter_map(|message| Attribute::parse(message).ok()), "service.name");
             let trace = traces.entry(span.trace_id).or_insert_with(|| KeptTrace {
                 start: u64::MAX,
                 policy: string(view.attributes(), POLICY_ATTRIBUTE),

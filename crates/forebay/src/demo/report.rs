@@ -34,12 +34,20 @@ impl Progress {
 impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { taken, pending, kept, not_sampled } = self;
-        write!(f, "  spans in {taken:>6} │ pending {pending:>6} │ kept {kept:>6} │ not sampled {not_sampled:>6}")
+        write!(
+            f,
+            "  spans in {taken:>6} │ pending {pending:>6} │ kept {kept:>6} │ not sampled {not_sampled:>6}"
+        )
     }
 }
 
 /// The kept traces, why, and how the numbers add up.
-pub(super) fn report(kept: &[(TraceId, KeptTrace)], sampler: &Ledger, telemetry: &Telemetry, sent: u64) -> String {
+pub(super) fn report(
+    kept: &[(TraceId, KeptTrace)],
+    sampler: &Ledger,
+    telemetry: &Telemetry,
+    sent: u64,
+) -> String {
     let mut text = String::new();
     // Writing to a string does not fail.
     let _ = write_report(&mut text, kept, sampler, telemetry, sent);
@@ -54,7 +62,11 @@ fn write_report(
     sent: u64,
 ) -> fmt::Result {
     writeln!(out, "\nKept traces, as the backend received them (the first {LISTED} of {}):\n", kept.len())?;
-    writeln!(out, "  {:<32} {:<9} {:>5} {:>9}  {:<8}  root", "trace", "policy", "spans", "duration", "services")?;
+    writeln!(
+        out,
+        "  {:<32} {:<9} {:>5} {:>9}  {:<8}  root",
+        "trace", "policy", "spans", "duration", "services"
+    )?;
     for (id, trace) in kept.iter().take(LISTED) {
         #[expect(clippy::cast_precision_loss, reason = "for a person to read")]
         let milliseconds = trace.end.saturating_sub(trace.start) as f64 / 1e6;
@@ -83,10 +95,18 @@ fn write_report(
     writeln!(out, "\nDropped: {dropped_traces} traces, {not_sampled} spans: no policy asked for them.")?;
     writeln!(out, "\nThe spans add up:")?;
     writeln!(out, "  sent by the client       {sent:>7}")?;
-    writeln!(out, "  taken by the sampler     {taken:>7}  = kept {handed_on} + not sampled {not_sampled} + pending {pending} + lost {refused}")?;
+    writeln!(
+        out,
+        "  taken by the sampler     {taken:>7}  = kept {handed_on} + not sampled {not_sampled} + pending {pending} + lost {refused}"
+    )?;
     writeln!(out, "  received by the backend  {received:>7}")?;
     let adds_up = sent == taken
-        && i128::from(taken) == i128::from(handed_on) + i128::from(not_sampled) + i128::from(pending) + i128::from(refused)
+        && i128::from(taken)
+            == i128::from(handed_on) + i128::from(not_sampled) + i128::from(pending) + i128::from(refused)
         && received as u64 == handed_on;
-    writeln!(out, "{}", if adds_up { "  Everything is accounted for." } else { "  THE NUMBERS DO NOT ADD UP." })
+    writeln!(
+        out,
+        "{}",
+        if adds_up { "  Everything is accounted for." } else { "  THE NUMBERS DO NOT ADD UP." }
+    )
 }

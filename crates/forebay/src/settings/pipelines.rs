@@ -30,7 +30,8 @@ pub(super) fn read(service: &Table<'_>, settings: &Settings) -> Vec<Pipeline> {
 }
 
 fn pipeline(key: &str, cursor: &Cursor<'_>, settings: &Settings) -> Option<Pipeline> {
-    let id = key.parse().map_err(|error: forebay_config::IdError| report_key(cursor, error.to_string(), None));
+    let id =
+        key.parse().map_err(|error: forebay_config::IdError| report_key(cursor, error.to_string(), None));
     let id: ComponentId = id.ok()?;
     let signal = Signal::ALL.into_iter().find(|signal| signal.as_str() == id.kind);
     let Some(signal) = signal else {
@@ -47,7 +48,11 @@ fn pipeline(key: &str, cursor: &Cursor<'_>, settings: &Settings) -> Option<Pipel
         signal,
     };
     for (kind, count) in [("receivers", pipeline.receivers.len()), ("exporters", pipeline.exporters.len())] {
-        if count == 0 && table.get(kind).is_none_or(|found| found.is_null() || found.list().is_some_and(|list| list.is_empty())) {
+        if count == 0
+            && table
+                .get(kind)
+                .is_none_or(|found| found.is_null() || found.list().is_some_and(|list| list.is_empty()))
+        {
             table.error(kind, format!("pipeline `{key}` needs at least one of `{kind}`"));
         }
     }
@@ -55,7 +60,12 @@ fn pipeline(key: &str, cursor: &Cursor<'_>, settings: &Settings) -> Option<Pipel
 }
 
 /// The components that a pipeline names, each once, where they exist and take its signal.
-fn references<S>(table: &Table<'_>, kind: &'static str, signal: Signal, declared: &Components<S>) -> Vec<ComponentId> {
+fn references<S>(
+    table: &Table<'_>,
+    kind: &'static str,
+    signal: Signal,
+    declared: &Components<S>,
+) -> Vec<ComponentId> {
     let mut found = Vec::new();
     for item in table.list(kind).unwrap_or_default() {
         let Some(id) = reference(&item, kind, declared) else { continue };
@@ -81,8 +91,13 @@ pub(super) fn reference<S>(item: &Cursor<'_>, kind: &str, declared: &Components<
     }
     let names: Vec<_> = declared.keys().map(ToString::to_string).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
-    let declared = if names.is_empty() { format!("there are no `{kind}`") } else { format!("declared: {}", names.join(", ")) };
-    let help = did_you_mean(&id.to_string(), &names).map_or(declared.clone(), |nearest| format!("{nearest} {declared}"));
+    let declared = if names.is_empty() {
+        format!("there are no `{kind}`")
+    } else {
+        format!("declared: {}", names.join(", "))
+    };
+    let help = did_you_mean(&id.to_string(), &names)
+        .map_or(declared.clone(), |nearest| format!("{nearest} {declared}"));
     item.error_with_help(format!("`{id}` is not declared under `{kind}`"), help);
     None
 }

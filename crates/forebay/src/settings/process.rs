@@ -104,7 +104,8 @@ mod tests {
 
     #[test]
     fn the_budget_leaves_room_for_the_process_itself() {
-        let (process, _) = read_str("{memory_limit_mib: 100}", |table| Process::read(table, Gates::default()));
+        let (process, _) =
+            read_str("{memory_limit_mib: 100}", |table| Process::read(table, Gates::default()));
         assert_eq!(process.budget_bytes(), 88 * MIB);
         let (tiny, _) = read_str("{memory_limit_mib: 16}", |table| Process::read(table, Gates::default()));
         assert_eq!(tiny.budget_bytes(), 8 * MIB);
@@ -113,9 +114,14 @@ mod tests {
 
     #[test]
     fn compatibility_switches_are_named() {
-        let (process, _) = read_str("{compat: [probabilistic_hash]}", |table| Process::read(table, Gates::default()));
-        assert_eq!(process.compatibility, Compatibility { probabilistic_hash: true, ..Compatibility::default() });
-        let (_, problems) = read_str("{compat: [probabilistic]}", |table| Process::read(table, Gates::default()));
+        let (process, _) =
+            read_str("{compat: [probabilistic_hash]}", |table| Process::read(table, Gates::default()));
+        assert_eq!(
+            process.compatibility,
+            Compatibility { probabilistic_hash: true, ..Compatibility::default() }
+        );
+        let (_, problems) =
+            read_str("{compat: [probabilistic]}", |table| Process::read(table, Gates::default()));
         assert!(problems.render(false).contains("probabilistic_hash"));
     }
 }

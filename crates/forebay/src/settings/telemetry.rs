@@ -45,7 +45,14 @@ impl Telemetry {
         let log_level = logs.choice("level", &levels).unwrap_or(LevelFilter::INFO);
         let formats = [("console", LogFormat::Console), ("json", LogFormat::Json)];
         let log_format = logs.choice("encoding", &formats).unwrap_or(LogFormat::Console);
-        for key in ["sampling", "development", "disable_caller", "disable_stacktrace", "initial_fields", "processors"] {
+        for key in [
+            "sampling",
+            "development",
+            "disable_caller",
+            "disable_stacktrace",
+            "initial_fields",
+            "processors",
+        ] {
             logs.accept(key, "log lines are written to standard error; those that repeat are rate-limited where they arise");
         }
         for key in ["output_paths", "error_output_paths"] {

@@ -7,7 +7,8 @@ use prost::Message;
 use tonic::Code;
 
 use crate::harness::{
-    Backend, Behaviour, Forebay, GrpcClient, free_port, logs_request, metrics_request, post, request_of, span_of,
+    Backend, Behaviour, Forebay, GrpcClient, free_port, logs_request, metrics_request, post, request_of,
+    span_of,
 };
 
 /// What the Collector calls what it counts, where Forebay counts the same.
@@ -70,7 +71,9 @@ async fn random_traffic(process: &Forebay, rng: &mut Rng) -> Sent {
                 let answer = if rng.bool() {
                     client.export(Signal::Traces, request).await.unwrap()
                 } else {
-                    post(process.http, "/v1/traces", &[("content-type", "application/x-protobuf")], request).await.body
+                    post(process.http, "/v1/traces", &[("content-type", "application/x-protobuf")], request)
+                        .await
+                        .body
                 };
                 let partial = ExportTraceServiceResponse::decode(answer).unwrap().partial_success;
                 assert_eq!(partial.map_or(0, |partial| partial.rejected_spans), malformed);
@@ -140,10 +143,19 @@ service:
     ] {
         assert_eq!(spans(from, "outgoing"), spans(to, "incoming"), "{from} to {to}");
     }
-    assert_eq!(spans("exporter/otlp", "outgoing"), i64::try_from(backend.traces().into_spans().len()).unwrap());
-    assert_eq!(metrics.sum("otelcol_exporter_sent_spans", &[("exporter", "otlp")]), spans("exporter/otlp", "outgoing"));
+    assert_eq!(
+        spans("exporter/otlp", "outgoing"),
+        i64::try_from(backend.traces().into_spans().len()).unwrap()
+    );
+    assert_eq!(
+        metrics.sum("otelcol_exporter_sent_spans", &[("exporter", "otlp")]),
+        spans("exporter/otlp", "outgoing")
+    );
     let lines = std::fs::read_to_string(process.directory().join("out.jsonl")).unwrap();
-    assert_eq!(i64::try_from(lines.matches("\"spanId\"").count()).unwrap(), spans("exporter/file", "outgoing"));
+    assert_eq!(
+        i64::try_from(lines.matches("\"spanId\"").count()).unwrap(),
+        spans("exporter/file", "outgoing")
+    );
     // Some are kept at each stage, and some are not.
     for stage in ["processor/probabilistic_sampler", "processor/tail_sampling"] {
         assert!(spans(stage, "outgoing") > 0 && metrics.dropped(stage, "not_sampled") > 0, "{stage}");
@@ -186,12 +198,14 @@ service:
     let process = Forebay::start(&yaml).await;
     let direct = GrpcClient::new(second);
     for client in [&direct, &process.client()] {
-        let status = client.export(Signal::Traces, request_of([span_of(1, 1), span_of(1, 2)])).await.unwrap_err();
+        let status =
+            client.export(Signal::Traces, request_of([span_of(1, 1), span_of(1, 2)])).await.unwrap_err();
         assert_eq!(status.code(), Code::Unavailable);
     }
     backend.behave(Behaviour::Refuse(Code::PermissionDenied));
     for client in [&direct, &process.client()] {
-        let status = client.export(Signal::Traces, request_of([span_of(1, 1), span_of(1, 2)])).await.unwrap_err();
+        let status =
+            client.export(Signal::Traces, request_of([span_of(1, 1), span_of(1, 2)])).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument, "not to be sent again");
     }
     backend.behave(Behaviour::Accept);

@@ -43,7 +43,12 @@ async fn every_sample_configuration_is_valid_without_a_warning() {
 #[tokio::test]
 async fn every_configuration_in_the_documentation_is_valid() {
     let mut pages = files(&root().join("docs"), "md");
-    pages.extend(["README.md", "ARCHITECTURE.md"].map(|page| root().join(page)).into_iter().filter(|page| page.exists()));
+    pages.extend(
+        ["README.md", "ARCHITECTURE.md"]
+            .map(|page| root().join(page))
+            .into_iter()
+            .filter(|page| page.exists()),
+    );
     for page in pages {
         for yaml in configurations(&fs::read_to_string(&page).unwrap()) {
             // A part of a configuration is laid over a sample.
@@ -73,7 +78,8 @@ async fn every_sample_configuration_runs_and_delivers_an_error_span() {
         process.signal("TERM").await;
         // The directory goes with the process, so what it holds is read while it is still there.
         let delivered = crate::harness::eventually("the span", async || {
-            let in_file = fs::read_to_string(&output).is_ok_and(|text| text.contains(&format!("{trace:032x}")));
+            let in_file =
+                fs::read_to_string(&output).is_ok_and(|text| text.contains(&format!("{trace:032x}")));
             (in_file || backend.trace_ids().contains(&trace)).then_some(())
         });
         delivered.await;

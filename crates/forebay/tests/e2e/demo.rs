@@ -17,7 +17,8 @@ async fn the_demo_ends_by_itself_and_its_numbers_add_up() {
     // Progress is shown while it runs.
     assert!(text.lines().filter(|line| line.contains("pending")).count() > 5, "{text}");
     for policy in ["slow", "checkout", "floor"] {
-        let line = text.lines().find(|line| line.starts_with(&format!("  {policy} ")) && line.ends_with(" spans"));
+        let line =
+            text.lines().find(|line| line.starts_with(&format!("  {policy} ")) && line.ends_with(" spans"));
         assert!(line.is_some(), "no line on policy {policy} in\n{text}");
     }
     assert!(text.contains("spans: no policy asked for them."), "{text}");
@@ -26,7 +27,8 @@ async fn the_demo_ends_by_itself_and_its_numbers_add_up() {
 #[tokio::test]
 async fn the_demo_can_be_left_running() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_forebay"));
-    let mut child = command.args(["demo", "--keep-running"]).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut child =
+        command.args(["demo", "--keep-running"]).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut text = String::new();
     while let Some(line) = lines.next_line().await.unwrap() {
@@ -38,8 +40,14 @@ async fn the_demo_can_be_left_running() {
     }
     let (_, rest) = text.split_once("Still listening on ").unwrap();
     let address = rest.split(',').next().unwrap();
-    assert!(rest.contains(&format!("endpoint: {address}")), "the configuration is printed with its ports:\n{rest}");
-    GrpcClient::new(address.parse().unwrap()).export(forebay_otlp::Signal::Traces, request_of([span(1)])).await.unwrap();
+    assert!(
+        rest.contains(&format!("endpoint: {address}")),
+        "the configuration is printed with its ports:\n{rest}"
+    );
+    GrpcClient::new(address.parse().unwrap())
+        .export(forebay_otlp::Signal::Traces, request_of([span(1)]))
+        .await
+        .unwrap();
     let pid = child.id().unwrap();
     Command::new("sh").arg("-c").arg(format!("kill -TERM {pid}")).status().await.unwrap();
     // Whoever reads no longer is no reason to fail.

@@ -26,7 +26,10 @@ fn sampler(settings: &str, backend: &Backend) -> String {
 }
 
 fn states(spans: Vec<Span>) -> BTreeMap<u128, String> {
-    spans.into_iter().map(|span| (u128::from_be_bytes(span.trace_id.try_into().unwrap()), span.trace_state)).collect()
+    spans
+        .into_iter()
+        .map(|span| (u128::from_be_bytes(span.trace_id.try_into().unwrap()), span.trace_state))
+        .collect()
 }
 
 /// A trace whose 56 random bits begin with these 16.
@@ -58,7 +61,8 @@ async fn equalizing_brings_all_spans_to_one_probability() {
         (0xd000, "ot=th:c;x:y,vendor=1"),
         (0x0001, "ot=th:c;rv:ffffffffffffff"),
     ];
-    let expected = expected.into_iter().map(|(randomness, state)| (trace(randomness), state.to_owned())).collect();
+    let expected =
+        expected.into_iter().map(|(randomness, state)| (trace(randomness), state.to_owned())).collect();
     assert_eq!(kept("{mode: equalizing, sampling_percentage: 25}", spans).await, expected);
 }
 
@@ -72,7 +76,8 @@ async fn proportional_keeps_its_share_of_what_arrives() {
         with_state(0xc000, "ot=th:8"),
     ];
     let expected = [(0x8000, "ot=th:8"), (0xc000, "ot=th:c")];
-    let expected = expected.into_iter().map(|(randomness, state)| (trace(randomness), state.to_owned())).collect();
+    let expected =
+        expected.into_iter().map(|(randomness, state)| (trace(randomness), state.to_owned())).collect();
     assert_eq!(kept("{mode: proportional, sampling_percentage: 50}", spans).await, expected);
 }
 
@@ -85,7 +90,9 @@ fn collector_keeps(seed: u32, trace: u128, percentage: f64) -> bool {
 
 #[tokio::test]
 async fn hash_seed_keeps_what_the_collector_keeps_and_says_by_which_number() {
-    let traces: Vec<u128> = (1..=1_000_u128).map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)).collect();
+    let traces: Vec<u128> = (1..=1_000_u128)
+        .map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
+        .collect();
     for (seed, percentage) in [(0, 10.0), (22, 37.5)] {
         let settings = format!("{{mode: hash_seed, hash_seed: {seed}, sampling_percentage: {percentage}}}");
         let kept = kept(&settings, traces.iter().map(|&trace| span(trace)).collect()).await;
@@ -129,7 +136,8 @@ async fn a_priority_overrides_the_choice() {
 #[tokio::test]
 async fn a_trace_state_that_contradicts_itself_fails_as_told() {
     // Such a span cannot have passed the stage that it names.
-    let spans = || vec![with_state(0x0001, "ot=th:f"), with_state(0xffff, "ot=th:xyz"), span(trace(0xffff_u64 - 1))];
+    let spans =
+        || vec![with_state(0x0001, "ot=th:f"), with_state(0xffff, "ot=th:xyz"), span(trace(0xffff_u64 - 1))];
     let closed = kept("{mode: equalizing, sampling_percentage: 50}", spans()).await;
     assert_eq!(closed.keys().copied().collect::<Vec<_>>(), [trace(0xfffe)]);
     let open = kept("{mode: equalizing, sampling_percentage: 50, fail_closed: false}", spans()).await;
@@ -139,7 +147,9 @@ async fn a_trace_state_that_contradicts_itself_fails_as_told() {
 
 #[tokio::test]
 async fn precision_rounds_the_threshold_that_is_written() {
-    let third = |precision| format!("{{mode: equalizing, sampling_percentage: 33.333333, sampling_precision: {precision}}}");
+    let third = |precision| {
+        format!("{{mode: equalizing, sampling_percentage: 33.333333, sampling_precision: {precision}}}")
+    };
     for (precision, state) in [(1, "ot=th:b"), (4, "ot=th:aaab"), (6, "ot=th:aaaaab")] {
         let kept = kept(&third(precision), vec![span(trace(0xffff))]).await;
         assert_eq!(kept.into_values().collect::<Vec<_>>(), [state], "precision {precision}");

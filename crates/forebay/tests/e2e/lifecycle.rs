@@ -7,7 +7,9 @@ use http::Method;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::harness::{Backend, Behaviour, Forebay, eventually, free_port, get, ids, request, request_of, span, span_of};
+use crate::harness::{
+    Backend, Behaviour, Forebay, eventually, free_port, get, ids, request, request_of, span, span_of,
+};
 
 /// A tail sampler that would wait for an hour, before a backend.
 fn patient(backend: SocketAddr) -> String {
@@ -27,7 +29,12 @@ fn direct(backend: SocketAddr) -> String {
 
 /// Two traces that 50 % keeps and two that it drops, of two spans each.
 fn four_traces() -> bytes::Bytes {
-    let traces = [0x1_00_80_0000_0000_0000_u128, 0x1_00_ff_ffff_ffff_ffff, 0x1_00_7f_ffff_ffff_ffff, 0x1_00_00_0000_0000_0001];
+    let traces = [
+        0x1_00_80_0000_0000_0000_u128,
+        0x1_00_ff_ffff_ffff_ffff,
+        0x1_00_7f_ffff_ffff_ffff,
+        0x1_00_00_0000_0000_0001,
+    ];
     request_of(traces.into_iter().flat_map(|trace| [span_of(trace, 1), span_of(trace, 2)]))
 }
 
@@ -37,7 +44,11 @@ async fn either_signal_decides_what_is_pending_and_delivers_it() {
         let backend = Backend::start().await;
         let process = Forebay::start(&patient(backend.address)).await;
         process.client().export(Signal::Traces, four_traces()).await.unwrap();
-        process.until("pending spans", |metrics| metrics.stage("processor/tail_sampling", "traces", "buffered") == 8).await;
+        process
+            .until("pending spans", |metrics| {
+                metrics.stage("processor/tail_sampling", "traces", "buffered") == 8
+            })
+            .await;
         assert!(backend.received().is_empty());
 
         process.signal(signal).await;
@@ -171,8 +182,14 @@ async fn the_health_check_answers_as_configured() {
     })
     .await;
     assert_eq!(answer.body, "yes-sir");
-    for (method, path, status) in [(Method::GET, "/", 404), (Method::POST, "/ready", 405), (Method::HEAD, "/ready", 200)] {
-        assert_eq!(request(health, method, path, &[], bytes::Bytes::new()).await.unwrap().status, status, "{path}");
+    for (method, path, status) in
+        [(Method::GET, "/", 404), (Method::POST, "/ready", 405), (Method::HEAD, "/ready", 200)]
+    {
+        assert_eq!(
+            request(health, method, path, &[], bytes::Bytes::new()).await.unwrap().status,
+            status,
+            "{path}"
+        );
     }
     process.stop().await;
 }
@@ -182,8 +199,12 @@ async fn log_lines_can_be_json() {
     let yaml = "{exporters: {nop: }, service: {telemetry: {logs: {encoding: json, level: debug}}, \
                  pipelines: {traces: {receivers: [otlp], exporters: [nop]}}}}";
     let log = Forebay::start(yaml).await.stop().await;
-    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
-    assert!(lines.iter().any(|line| line["message"] == "everything is ready" && line["level"] == "INFO"), "{log}");
+    let lines: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    assert!(
+        lines.iter().any(|line| line["message"] == "everything is ready" && line["level"] == "INFO"),
+        "{log}"
+    );
 }
 
 #[tokio::test]
@@ -192,7 +213,8 @@ async fn an_endpoint_without_a_host_is_every_address() {
     let reader = format!("[{{pull: {{exporter: {{prometheus: {{host: '', port: {metrics}}}}}}}}}]");
     let nop = "--config=yaml:{exporters: {nop: }, service: {pipelines: {traces: {receivers: [otlp], exporters: [nop]}}}}";
     let health = format!("--set=extensions.health_check.endpoint=:{port}");
-    let process = Forebay::launch(&[nop, &health, &format!("--set=service.telemetry.metrics.readers={reader}")], &[]);
+    let process =
+        Forebay::launch(&[nop, &health, &format!("--set=service.telemetry.metrics.readers={reader}")], &[]);
     process.until_logged("everything is ready").await;
     for (port, path) in [(port, "/"), (metrics, "/metrics")] {
         assert_eq!(get(([127, 0, 0, 1], port).into(), path).await.unwrap().status, 200, "{path}");

@@ -3,7 +3,12 @@
 //! One test crate, so that it is linked once. Each test starts processes of its own on ports of its own, and
 //! waits for what it expects to see rather than for a while; see [`harness`].
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a failed assumption is a failed test")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a failed assumption is a failed test"
+)]
 
 mod harness;
 

@@ -37,7 +37,9 @@ service:
         .until("everything to have left", |metrics| {
             let sent = |exporter, signal| metrics.stage(exporter, signal, "outgoing");
             let logs = sent("exporter/otlp/everything", "logs");
-            logs == 3 && sent("exporter/otlp/everything", "metrics") == 2 && sent("exporter/otlp/kept", "metrics") == 2
+            logs == 3
+                && sent("exporter/otlp/everything", "metrics") == 2
+                && sent("exporter/otlp/kept", "metrics") == 2
         })
         .await;
     assert_eq!(metrics.unbalanced(), [""; 0]);
@@ -80,7 +82,9 @@ service:
     process.client().export(Signal::Traces, request_of([span(1), span(2)])).await.unwrap();
     backend.until_spans(2).await;
     let metrics = process
-        .until("the decisions", |metrics| metrics.dropped("processor/tail_sampling/errors", "not_sampled") == 2)
+        .until("the decisions", |metrics| {
+            metrics.dropped("processor/tail_sampling/errors", "not_sampled") == 2
+        })
         .await;
     let sampled = |processor, policy, sampled| {
         let labels = [("processor", processor), ("policy", policy), ("sampled", sampled)];
@@ -114,7 +118,8 @@ service:
     let spans = [0x7f_u128, 0x80, 0xbf, 0xc0, 0xff].map(|randomness| span(1 << 64 | randomness << 48));
     process.client().export(Signal::Traces, request_of(spans)).await.unwrap();
     let spans = backend.until_spans(2).await;
-    let metrics = process.until("rest", |metrics| metrics.stage("exporter/otlp", "traces", "outgoing") == 2).await;
+    let metrics =
+        process.until("rest", |metrics| metrics.stage("exporter/otlp", "traces", "outgoing") == 2).await;
     let incoming = |stage| metrics.stage(stage, "traces", "incoming");
     assert_eq!(incoming("processor/probabilistic_sampler"), 5);
     assert_eq!(incoming("processor/tail_sampling"), 4);

@@ -55,7 +55,8 @@ fn trace(id: u128, change: impl FnOnce(&mut Span)) -> Vec<Span> {
 fn traffic() -> Vec<(Vec<Span>, Option<(&'static str, &'static str)>)> {
     let id = |number: u128, randomness: u128| number << 64 | randomness;
     let plain = |_: &mut Span| {};
-    let error = |span: &mut Span| span.status = Some(Status { code: StatusCode::Error.into(), ..Status::default() });
+    let error =
+        |span: &mut Span| span.status = Some(Status { code: StatusCode::Error.into(), ..Status::default() });
     let big = |span: &mut Span| span.attributes.push(key_value("size", Value::IntValue(1000)));
     let small = |span: &mut Span| span.attributes.push(key_value("size", Value::IntValue(999)));
     let api = |span: &mut Span| span.attributes.push(string_attribute("http.route", "/api/cart"));
@@ -127,7 +128,8 @@ async fn the_policy_is_recorded_when_the_gate_is_open() {
     for (trace, kept) in traffic() {
         let Some((policy, _)) = kept else { continue };
         for sent in trace {
-            let arrived = spans.iter().filter(|span| span.trace_id == sent.trace_id && span.span_id == sent.span_id);
+            let arrived =
+                spans.iter().filter(|span| span.trace_id == sent.trace_id && span.span_id == sent.span_id);
             let [arrived] = arrived.collect::<Vec<_>>().try_into().unwrap();
             assert_eq!(arrived.attributes.last(), Some(&string_attribute("tailsampling.policy", policy)));
         }
@@ -169,10 +171,13 @@ async fn a_late_span_gets_the_decision_of_its_trace() {
         process.client().export(Signal::Traces, request).await.unwrap();
     }
     backend.until_spans(expected_ids().len() * 3).await;
-    process.until("all decisions", |metrics| metrics.stage("processor/tail_sampling", "traces", "buffered") == 0).await;
+    process
+        .until("all decisions", |metrics| metrics.stage("processor/tail_sampling", "traces", "buffered") == 0)
+        .await;
 
     // By itself every one of these would be dropped, or kept by the floor.
-    let late = request_of(traffic().iter().map(|(spans, _)| Span { span_id: vec![9; 8], ..spans[0].clone() }));
+    let late =
+        request_of(traffic().iter().map(|(spans, _)| Span { span_id: vec![9; 8], ..spans[0].clone() }));
     process.client().export(Signal::Traces, late).await.unwrap();
     let all = backend.until_spans(expected_ids().len() * 4).await;
     let late: Vec<_> = all.into_iter().filter(|span| span.span_id == [9; 8]).collect();
@@ -211,13 +216,19 @@ async fn what_an_earlier_stage_has_done_stays_true() {
 async fn too_many_traces_are_decided_early_and_none_is_lost() {
     let backend = Backend::start().await;
     let yaml = format!("--config=yaml:{}", pipeline("1h", POLICIES, &backend));
-    let process = Forebay::start_with(&[&yaml, "--set=processors.tail_sampling.num_traces=2", "--set=forebay.shards=1"], &[]).await;
+    let process = Forebay::start_with(
+        &[&yaml, "--set=processors.tail_sampling.num_traces=2", "--set=forebay.shards=1"],
+        &[],
+    )
+    .await;
     // Whole traces one after the other, so that the evidence is complete when room is made.
     for (spans, _) in traffic() {
         process.client().export(Signal::Traces, request_of(spans)).await.unwrap();
     }
     let metrics = process
-        .until("two pending traces", |metrics| metrics.stage("processor/tail_sampling", "traces", "buffered") == 6)
+        .until("two pending traces", |metrics| {
+            metrics.stage("processor/tail_sampling", "traces", "buffered") == 6
+        })
         .await;
     assert_eq!(metrics.sum("forebay_tail_sampling_early_decisions", &[]), 10);
     process.stop().await;
@@ -257,7 +268,9 @@ async fn the_collectors_choices_can_be_had_back() {
     let expected: BTreeSet<u128> = (1..=400)
         .filter(|trace: &u128| {
             let bytes = b"pepper".iter().copied().chain(trace.to_be_bytes());
-            let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+            let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+            });
             hash <= u64::MAX / 2
         })
         .collect();

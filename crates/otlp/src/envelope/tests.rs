@@ -20,7 +20,8 @@ fn described(envelopes: &Envelopes, request: &[u8], envelope: u32) -> (Vec<u8>, 
 fn descriptions_are_found_wherever_they_stand() {
     let item = nested(ITEMS, b"an item");
     let scope = [&nested(1, b"scope")[..], &item, &nested(3, b"schema"), b"\x20\x07", &item].concat();
-    let resource = [&nested(SCOPES, &scope)[..], &nested(3, b"url"), &nested(SCOPES, &item), &nested(1, b"resource")];
+    let resource =
+        [&nested(SCOPES, &scope)[..], &nested(3, b"url"), &nested(SCOPES, &item), &nested(1, b"resource")];
     let request = [nested(RESOURCES, &resource.concat()), nested(RESOURCES, &nested(SCOPES, &item))].concat();
 
     let mut items = Vec::new();
@@ -44,7 +45,10 @@ fn parts_that_touch_are_one() {
     let resource = [nested(1, b"resource"), nested(3, b"url"), nested(SCOPES, &scope)].concat();
     let request = nested(RESOURCES, &resource);
     let envelopes = walk_all(&request);
-    assert_eq!((envelopes.resource_parts(&request, 0).count(), envelopes.scope_parts(&request, 0).count()), (1, 1));
+    assert_eq!(
+        (envelopes.resource_parts(&request, 0).count(), envelopes.scope_parts(&request, 0).count()),
+        (1, 1)
+    );
 }
 
 #[test]
@@ -52,7 +56,8 @@ fn envelopes_without_a_wanted_item_leave_no_trace() {
     let scope = |body: &[u8]| nested(SCOPES, &[nested(1, b"scope"), nested(ITEMS, body)].concat());
     let resource = |scopes: &[u8]| nested(RESOURCES, &[nested(1, b"resource"), scopes.to_vec()].concat());
     let request =
-        [resource(&scope(b"bad")), resource(&[scope(b"bad"), scope(b"good")].concat()), resource(b"")].concat();
+        [resource(&scope(b"bad")), resource(&[scope(b"bad"), scope(b"good")].concat()), resource(b"")]
+            .concat();
     let mut numbers = Vec::new();
     let envelopes = Envelopes::walk(&request, |envelope, body| {
         numbers.push(envelope);

@@ -15,7 +15,8 @@ fn request(spans: &[Vec<u8>]) -> Vec<u8> {
 
 /// A span's message: its ids, then `rest`.
 fn span(trace_id: &[u8], span_id: &[u8], parent: &[u8], rest: &[u8]) -> Vec<u8> {
-    [nested(TRACE_ID, trace_id), nested(SPAN_ID, span_id), nested(PARENT_SPAN_ID, parent), rest.to_vec()].concat()
+    [nested(TRACE_ID, trace_id), nested(SPAN_ID, span_id), nested(PARENT_SPAN_ID, parent), rest.to_vec()]
+        .concat()
 }
 
 fn scan_one(rest: &[u8]) -> Span {

@@ -31,7 +31,8 @@ fn items_are_grouped_and_keep_their_order_within_a_group() {
     for (resource, envelope, body) in [(7, 3, b"c"), (2, 5, b"a"), (7, 1, b"b"), (7, 3, b"d")] {
         splicer.push(resource, envelope, SpanPiece::verbatim(body));
     }
-    let scope = |items: &[&[u8]]| nested(2, &items.iter().flat_map(|item| nested(2, item)).collect::<Vec<_>>());
+    let scope =
+        |items: &[&[u8]]| nested(2, &items.iter().flat_map(|item| nested(2, item)).collect::<Vec<_>>());
     let expected = [nested(1, &scope(&[b"a"])), nested(1, &[scope(&[b"b"]), scope(&[b"c", b"d"])].concat())];
     assert_eq!(finish(splicer), expected.concat());
 }
@@ -62,7 +63,9 @@ fn an_elided_id_yields_to_a_later_one_as_the_leading_one_did() {
 
 #[test]
 fn every_trace_state_is_cut_out_and_what_follows_a_fault_is_kept() {
-    let body = [&nested(3, b"a=b")[..], b"\x28\x01", &nested(3, b"c=d"), b"\x18\x05", &nested(5, b"name"), b"\x0f"].concat();
+    let body =
+        [&nested(3, b"a=b")[..], b"\x28\x01", &nested(3, b"c=d"), b"\x18\x05", &nested(5, b"name"), b"\x0f"]
+            .concat();
     let piece = SpanPiece { without_trace_state: true, ..SpanPiece::verbatim(&body) };
     let mut written = Vec::new();
     piece.write(&mut written);
@@ -71,8 +74,10 @@ fn every_trace_state_is_cut_out_and_what_follows_a_fault_is_kept() {
 
 #[test]
 fn an_attribute_takes_the_place_of_all_of_its_key() {
-    let attribute = |key: &[u8], value: &[u8]| nested(9, &[nested(1, key), nested(2, &nested(1, value))].concat());
-    let span = [attribute(b"k", b"1"), nested(5, b"name"), attribute(b"other", b"2"), attribute(b"k", b"3")].concat();
+    let attribute =
+        |key: &[u8], value: &[u8]| nested(9, &[nested(1, key), nested(2, &nested(1, value))].concat());
+    let span = [attribute(b"k", b"1"), nested(5, b"name"), attribute(b"other", b"2"), attribute(b"k", b"3")]
+        .concat();
     let expected = [nested(5, b"name"), attribute(b"other", b"2"), attribute(b"k", b"new")].concat();
     assert_eq!(with_attribute(&span, 9, "k", "new"), expected);
     assert_eq!(with_attribute(&expected, 9, "k", "new"), expected);

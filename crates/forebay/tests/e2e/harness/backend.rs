@@ -81,7 +81,11 @@ impl Backend {
 
     /// The messages of a signal, in order of arrival.
     pub(crate) fn messages(&self, signal: Signal) -> Vec<Bytes> {
-        self.received().into_iter().filter(|received| received.signal == signal).map(|received| received.message).collect()
+        self.received()
+            .into_iter()
+            .filter(|received| received.signal == signal)
+            .map(|received| received.message)
+            .collect()
     }
 
     /// Everything that was taken, in order of arrival.
@@ -97,7 +101,8 @@ impl Backend {
     /// Waits for as many spans, and returns them.
     pub(crate) async fn until_spans(&self, count: usize) -> Vec<Span> {
         let what = format!("{count} spans at the backend");
-        eventually(&what, async || Some(self.traces().into_spans()).filter(|spans| spans.len() >= count)).await
+        eventually(&what, async || Some(self.traces().into_spans()).filter(|spans| spans.len() >= count))
+            .await
     }
 
     /// The ids of the traces so far.
@@ -118,7 +123,9 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
                 async move { Ok::<_, Infallible>(answer(state, request).await) }
             });
             // A client that goes away is no failure.
-            let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+            let _ = auto::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
         });
     }
 }

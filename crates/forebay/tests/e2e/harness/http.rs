@@ -25,7 +25,12 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> Result<Answer, Failu
 }
 
 /// POST `body` to `path`; the receiver is expected to answer.
-pub(crate) async fn post(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+pub(crate) async fn post(
+    address: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> Answer {
     request(address, Method::POST, path, headers, body.into()).await.unwrap()
 }
 

@@ -54,21 +54,27 @@ impl Metrics {
         let stages = self.stages();
         let ledgers = stages.iter().map(|(stage, signal)| (stage, signal, figures(stage, signal)));
         ledgers
-            .filter(|(_, _, [incoming, outgoing, buffered, dropped])| *incoming != outgoing + buffered + dropped)
-            .map(|(stage, signal, figures)| format!("{stage} {signal}: in, out, buffered, dropped = {figures:?}"))
+            .filter(|(_, _, [incoming, outgoing, buffered, dropped])| {
+                *incoming != outgoing + buffered + dropped
+            })
+            .map(|(stage, signal, figures)| {
+                format!("{stage} {signal}: in, out, buffered, dropped = {figures:?}")
+            })
             .collect()
     }
 
     /// All ledgers, a line each.
     pub(crate) fn ledgers(&self) -> String {
-        let mut lines: Vec<_> = self.0.iter().filter(|sample| sample.name.starts_with("forebay_stage_")).collect();
+        let mut lines: Vec<_> =
+            self.0.iter().filter(|sample| sample.name.starts_with("forebay_stage_")).collect();
         lines.sort_by_key(|sample| (sample.labels.get("stage"), sample.labels.get("signal")));
         lines.iter().map(|sample| format!("{} {:?} {}\n", sample.name, sample.labels, sample.value)).collect()
     }
 
     fn matching(&self, name: &str, labels: &[(&str, &str)]) -> impl Iterator<Item = &Sample> {
         self.0.iter().filter(move |sample| {
-            let has = |(key, value): &(&str, &str)| sample.labels.get(*key).is_some_and(|found| found == value);
+            let has =
+                |(key, value): &(&str, &str)| sample.labels.get(*key).is_some_and(|found| found == value);
             sample.name == name && labels.iter().all(has)
         })
     }

@@ -47,7 +47,8 @@ pub(crate) fn span(trace: u128) -> Span {
 
 /// One request of these spans.
 pub(crate) fn request_of(spans: impl IntoIterator<Item = Span>) -> Bytes {
-    let scope_spans = ScopeSpans { scope: Some(scope()), spans: spans.into_iter().collect(), schema_url: String::new() };
+    let scope_spans =
+        ScopeSpans { scope: Some(scope()), spans: spans.into_iter().collect(), schema_url: String::new() };
     let resource_spans = ResourceSpans {
         resource: Some(resource()),
         scope_spans: vec![scope_spans],
@@ -64,8 +65,10 @@ pub(crate) fn metrics_request(points: u64) -> Bytes {
         ..NumberDataPoint::default()
     };
     let data = Data::Gauge(Gauge { data_points: (0..points).map(point).collect() });
-    let metric = Metric { name: "queue.length".into(), unit: "1".into(), data: Some(data), ..Metric::default() };
-    let scope_metrics = vec![ScopeMetrics { scope: Some(scope()), metrics: vec![metric], ..ScopeMetrics::default() }];
+    let metric =
+        Metric { name: "queue.length".into(), unit: "1".into(), data: Some(data), ..Metric::default() };
+    let scope_metrics =
+        vec![ScopeMetrics { scope: Some(scope()), metrics: vec![metric], ..ScopeMetrics::default() }];
     let resource_metrics =
         vec![ResourceMetrics { resource: Some(resource()), scope_metrics, ..ResourceMetrics::default() }];
     ExportMetricsServiceRequest { resource_metrics }.encode_to_vec().into()
@@ -81,7 +84,8 @@ pub(crate) fn logs_request(records: u64) -> Bytes {
     };
     let log_records = (0..records).map(record).collect();
     let scope_logs = vec![ScopeLogs { scope: Some(scope()), log_records, ..ScopeLogs::default() }];
-    let resource_logs = vec![ResourceLogs { resource: Some(resource()), scope_logs, ..ResourceLogs::default() }];
+    let resource_logs =
+        vec![ResourceLogs { resource: Some(resource()), scope_logs, ..ResourceLogs::default() }];
     ExportLogsServiceRequest { resource_logs }.encode_to_vec().into()
 }
 

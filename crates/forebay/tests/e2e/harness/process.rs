@@ -69,7 +69,8 @@ impl Forebay {
     /// Starts a process whose receiver `otlp`, metrics and health check have ports of their own.
     pub(crate) fn launch(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let [grpc, http, metrics, health] = std::array::from_fn(|_| SocketAddr::from(([127, 0, 0, 1], free_port())));
+        let [grpc, http, metrics, health] =
+            std::array::from_fn(|_| SocketAddr::from(([127, 0, 0, 1], free_port())));
         let ports = format!(
             "{{receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '{grpc}'}}, http: {{endpoint: '{http}'}}}}}}}}, \
               extensions: {{health_check: {{endpoint: '{health}'}}}}, \
@@ -81,7 +82,8 @@ impl Forebay {
         command.args(arguments).arg(format!("--config=yaml:{ports}"));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Log::default();
-        let readers = vec![log.follow(child.stdout.take().unwrap()), log.follow(child.stderr.take().unwrap())];
+        let readers =
+            vec![log.follow(child.stdout.take().unwrap()), log.follow(child.stderr.take().unwrap())];
         Self { child, directory, grpc, http, metrics, health, log, readers }
     }
 
@@ -119,7 +121,10 @@ impl Forebay {
 
     /// Waits until a log line contains `text`.
     pub(crate) async fn until_logged(&self, text: &str) {
-        eventually(&format!("{text:?} in the log"), async || self.log.to_string().contains(text).then_some(())).await;
+        eventually(&format!("{text:?} in the log"), async || {
+            self.log.to_string().contains(text).then_some(())
+        })
+        .await;
     }
 
     /// The process's working directory.
