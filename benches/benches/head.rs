@@ -1,5 +1,7 @@
 //! What the three modes of `probabilistic_sampler` cost, over a request that has been scanned already.
 
+#![expect(clippy::expect_used, reason = "a bench that cannot be set up must not be measured")]
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use forebay_benches::template::{FIXED_TIME, SPANS, Shape, templates};
 use forebay_otlp::SpanIndex;

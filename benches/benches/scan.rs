@@ -1,6 +1,8 @@
 //! What it costs to find the spans of a request: the index, an attribute looked up in each span, and for
 //! reference what `prost` takes to decode it all.
 
+#![expect(clippy::expect_used, reason = "a bench that cannot be set up must not be measured")]
+
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use forebay_benches::template::{FIXED_TIME, SPANS, Shape, templates};
 use forebay_otlp::attribute::{Attribute, SPAN_ATTRIBUTES, attribute_messages};

@@ -1,6 +1,8 @@
 //! What it costs to keep the spans of one trace in eight and write them again: the whole way from request to
 //! request, and for reference the same by way of `prost`.
 
+#![expect(clippy::expect_used, reason = "a bench that cannot be set up must not be measured")]
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use forebay_benches::template::{FIXED_TIME, SPANS, Shape, templates};
 use forebay_otlp::{SpanIndex, SpanPiece, Splicer, TraceId};

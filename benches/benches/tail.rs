@@ -9,6 +9,8 @@
 //!
 //! Five million live traces are measured when `FOREBAY_BENCH_LARGE` is set; they need 2 GB.
 
+#![expect(clippy::expect_used, reason = "a bench that cannot be set up must not be measured")]
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -75,7 +77,7 @@ impl Traffic for Whole {
     }
 
     fn request(&mut self, number: u64) -> &[u8] {
-        let turn = number as usize % self.0.len();
+        let turn = usize::try_from(number).unwrap_or(usize::MAX) % self.0.len();
         let template = &mut self.0[turn];
         template.renew(1, number);
         &template.bytes

@@ -41,7 +41,7 @@ fn recorded_requests_put_together_again_are_the_same_bytes() {
 
 #[test]
 fn of_recorded_requests_the_traces_that_are_kept_leave() {
-    let keep = |trace_id: TraceId| trace_id.0 % 8 == 0;
+    let keep = |trace_id: TraceId| trace_id.0.is_multiple_of(8);
     for request in requests() {
         let mut expected = ExportTraceServiceRequest::decode(&*request).unwrap();
         for scope in expected.resource_spans.iter_mut().flat_map(|resource| &mut resource.scope_spans) {

@@ -1,5 +1,13 @@
 //! The reader against `prost`: what `prost` accepts is accepted and reads the same, field by field.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test ends where something is not as it must be"
+)]
+
 mod common;
 mod mutate;
 mod oracle;
@@ -145,7 +153,7 @@ fn values_nested_ten_thousand_deep_cost_no_stack_and_hide_nothing() {
 
 #[test]
 fn a_million_nested_groups_are_one_unknown_field() {
-    let groups = [vec![0xa3, 0x01].repeat(1_000_000), vec![0xa4, 0x01].repeat(1_000_000)].concat();
+    let groups = [[0xa3, 0x01].repeat(1_000_000), [0xa4, 0x01].repeat(1_000_000)].concat();
     let request = request_of(&groups);
     let index = SpanIndex::scan(&request).unwrap();
     assert!(index.body(&request, &index.spans[0]).ends_with(&groups));

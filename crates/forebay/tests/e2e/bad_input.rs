@@ -105,7 +105,7 @@ service: {{pipelines: {{traces: {{receivers: [otlp], processors: [tail_sampling]
         self.still_works().await;
         let bound = self.bound();
         let peak = self.process.peak_memory();
-       
+
         assert!(peak <= bound, "{} MiB at most, of {} MiB", peak / MIB, bound / MIB);
         self.process.stop().await;
         let is_good = |span: &Span| span.trace_id.starts_with(&[0xff; 8]);
@@ -342,11 +342,14 @@ async fn bombs_stop_at_the_limit_sixteen_at_once() {
     for (coding, bomb) in [("gzip", Bytes::from(gzip)), ("zstd", Bytes::from(zstd))] {
         let mut victim = Victim::start().await;
         let http = victim.process.http;
-        let bombs = (0..16).map(|_| {
-            victim.count(bomb.len());
-            let bomb = bomb.clone();
-            async move { post(http, "/v1/traces", &[PROTOBUF, ("content-encoding", coding)], bomb).await.status }
-        });
+        let bombs =
+            (0..16).map(|_| {
+                victim.count(bomb.len());
+                let bomb = bomb.clone();
+                async move {
+                    post(http, "/v1/traces", &[PROTOBUF, ("content-encoding", coding)], bomb).await.status
+                }
+            });
         let bombs: Vec<_> = bombs.collect();
         assert_eq!(join_all(bombs).await, [413; 16], "{coding}");
         assert!(victim.delivered().await.is_empty());

@@ -30,10 +30,10 @@ fn direct(backend: SocketAddr) -> String {
 /// Two traces that 50 % keeps and two that it drops, of two spans each.
 fn four_traces() -> bytes::Bytes {
     let traces = [
-        0x1_00_80_0000_0000_0000_u128,
-        0x1_00_ff_ffff_ffff_ffff,
-        0x1_00_7f_ffff_ffff_ffff,
-        0x1_00_00_0000_0000_0001,
+        0x0001_0080_0000_0000_0000_u128,
+        0x0001_00ff_ffff_ffff_ffff,
+        0x0001_007f_ffff_ffff_ffff,
+        0x0001_0000_0000_0000_0001,
     ];
     request_of(traces.into_iter().flat_map(|trace| [span_of(trace, 1), span_of(trace, 2)]))
 }
@@ -56,7 +56,7 @@ async fn either_signal_decides_what_is_pending_and_delivers_it() {
         assert_eq!(code, Some(0), "SIG{signal}: {log}");
         let spans = backend.traces().into_spans();
         assert_eq!(spans.len(), 4, "SIG{signal}");
-        assert_eq!(ids(&spans), [0x1_00_80_0000_0000_0000, 0x1_00_ff_ffff_ffff_ffff].into());
+        assert_eq!(ids(&spans), [0x0001_0080_0000_0000_0000, 0x0001_00ff_ffff_ffff_ffff].into());
     }
 }
 

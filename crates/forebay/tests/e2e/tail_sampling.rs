@@ -51,8 +51,11 @@ fn trace(id: u128, change: impl FnOnce(&mut Span)) -> Vec<Span> {
     spans
 }
 
-/// Traces of every kind, with the policy that keeps each and the threshold it leaves with.
-fn traffic() -> Vec<(Vec<Span>, Option<(&'static str, &'static str)>)> {
+/// A trace, with the policy that keeps it and the threshold it leaves with.
+type Expected = (Vec<Span>, Option<(&'static str, &'static str)>);
+
+/// Traces of every kind.
+fn traffic() -> Vec<Expected> {
     let id = |number: u128, randomness: u128| number << 64 | randomness;
     let plain = |_: &mut Span| {};
     let error =

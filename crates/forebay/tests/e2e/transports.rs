@@ -16,6 +16,9 @@ use crate::harness::{
     Backend, Forebay, GrpcClient, Traces, logs_request, metrics_request, post, request_of, span,
 };
 
+/// Compresses a body.
+type Encode = fn(&[u8]) -> Vec<u8>;
+
 const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
 const JSON: (&str, &str) = ("content-type", "application/json");
 
@@ -91,7 +94,7 @@ async fn every_compression_is_understood_over_grpc() {
 async fn every_compression_and_encoding_is_understood_over_http() {
     let backend = Backend::start().await;
     let process = Forebay::start(&over_grpc(&backend)).await;
-    let codings: [(&str, fn(&[u8]) -> Vec<u8>); 5] =
+    let codings: [(&str, Encode); 5] =
         [("identity", <[u8]>::to_vec), ("gzip", gzip), ("GZIP", gzip), ("deflate", zlib), ("zstd", zstd)];
     for (trace, (name, compress)) in (1_u128..).zip(codings) {
         let coding = ("content-encoding", name);

@@ -3,8 +3,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::wire::{put_bytes, put_fixed64, put_varint_field};
 
+/// Appends a field.
+type Put<'a> = &'a dyn Fn(&mut Vec<u8>);
+
 /// A message of `fields`, each written by one call.
-fn message(fields: &[&dyn Fn(&mut Vec<u8>)]) -> Vec<u8> {
+fn message(fields: &[Put<'_>]) -> Vec<u8> {
     let mut out = Vec::new();
     fields.iter().for_each(|write| write(&mut out));
     out

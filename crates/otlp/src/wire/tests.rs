@@ -47,6 +47,7 @@ fn malformed_messages_are_named() {
         (&[0x0e], WireError::WireType(6)),
         (&[0x0c], WireError::Group),
         (&[0x0b, 0x14], WireError::Group),
+        (&[0x13, 0x0c], WireError::Group),
     ] {
         assert_eq!(fields(message), Err(error), "{message:x?}");
     }

@@ -1,4 +1,5 @@
 use forebay_otlp::wire;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
 
 use super::*;
@@ -32,18 +33,20 @@ async fn a_bomb_stops_at_the_limit_and_holds_no_more_than_that() {
     assert_eq!(fixture.budget.used(), 0);
 }
 
+/// A request with an unknown field that makes it so long.
+fn padded(length: usize) -> Vec<u8> {
+    let mut message = request(&[ID]);
+    // One byte of tag and three of length.
+    let padding = vec![0; length - message.len() - 4];
+    wire::put_bytes(&mut message, 15, &padding);
+    assert_eq!(message.len(), length);
+    message
+}
+
 #[tokio::test]
 async fn a_message_of_just_the_limit_passes_and_one_byte_more_does_not() {
     let fixture = Fixture::start(SMALL).await;
     let (grpc, http) = (fixture.grpc().await, fixture.http2().await);
-    let padded = |length: usize| {
-        let mut message = request(&[ID]);
-        // An unknown field: one byte of tag and three of length.
-        let padding = vec![0; length - message.len() - 4];
-        wire::put_bytes(&mut message, 15, &padding);
-        assert_eq!(message.len(), length);
-        message
-    };
     let (fits, exceeds) = (padded(MIB), padded(MIB + 1));
     assert_eq!(grpc.call(TRACES, None, framed(false, &fits)).await.code, Code::Ok);
     assert_eq!(grpc.call(TRACES, None, framed(false, &exceeds)).await.code, Code::ResourceExhausted);
@@ -57,6 +60,33 @@ async fn a_message_of_just_the_limit_passes_and_one_byte_more_does_not() {
     let headers = [("content-type", "application/x-protobuf")];
     assert_eq!(http.post("/v1/traces", &headers, fits).await.status, StatusCode::OK);
     assert_eq!(http.post("/v1/traces", &headers, exceeds).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn bodies_that_inflate_much_wait_for_each_other_but_not_for_a_slow_sender() {
+    let fixture = Fixture::start(SMALL).await;
+    let body = gzip(&padded(MIB));
+    let (start, end) = body.split_at(body.len() - 9);
+    let head = format!(
+        "POST /v1/traces HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-type: application/x-protobuf\r\n\
+         content-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut slow = fixture.http1().await;
+    slow.write_all(&[head.as_bytes(), start].concat()).await.unwrap();
+    let http = fixture.http2().await;
+    let headers = [("content-type", "application/x-protobuf"), ("content-encoding", "gzip")];
+    let mut others = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (http, body) = (http.clone(), body.clone());
+        others.spawn(async move { http.post("/v1/traces", &headers, body).await.status });
+    }
+    assert_eq!(others.join_all().await, [StatusCode::OK; 8]);
+    slow.write_all(end).await.unwrap();
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_eq!(fixture.sink.bytes(), vec![padded(MIB); 9]);
 }
 
 #[tokio::test]
