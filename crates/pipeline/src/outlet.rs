@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{Batch, Consumer, Ledger, Refusal, Throttle};
 
@@ -17,8 +17,10 @@ pub struct Outlet {
     next: Arc<dyn Consumer>,
     ledger: Ledger,
     stopped: watch::Receiver<bool>,
-    /// How long a batch may be refused once shutdown has begun.
+    /// How long all batches together may take once shutdown has begun.
     grace: Duration,
+    /// When that is over, once shutdown has begun.
+    end: Option<Instant>,
     losses_logged: Throttle,
 }
 
@@ -32,8 +34,8 @@ pub async fn until_stopped(stopped: &mut watch::Receiver<bool>) {
 }
 
 impl Outlet {
-    /// The way to `next`. `stopped` turns true when shutdown begins; from then on `next` may refuse
-    /// each batch for as long as `grace`, until one has been given up.
+    /// The way to `next`. `stopped` turns true when shutdown begins; from then on `next` may go on refusing,
+    /// or be slow, for as long as `grace`.
     #[must_use]
     pub fn new(
         next: Arc<dyn Consumer>,
@@ -41,7 +43,7 @@ impl Outlet {
         stopped: watch::Receiver<bool>,
         grace: Duration,
     ) -> Self {
-        Self { next, ledger, stopped, grace, losses_logged: Throttle::new() }
+        Self { next, ledger, stopped, grace, end: None, losses_logged: Throttle::new() }
     }
 
     /// Hands on a batch whose items the ledger has as buffered.
@@ -51,11 +53,7 @@ impl Outlet {
         let outcome = tokio::select! {
             biased;
             outcome = delivery => outcome,
-            () = grace_is_over(&mut self.stopped, self.grace) => {
-                // Nobody is coming back; what is left is only counted.
-                self.grace = Duration::ZERO;
-                Err(Loss::Shutdown)
-            }
+            () = grace_is_over(&mut self.stopped, self.grace, &mut self.end) => Err(Loss::Shutdown),
         };
         match outcome {
             Ok(()) => self.ledger.outgoing.inc_by(items as u64),
@@ -108,10 +106,10 @@ async fn deliver(next: &dyn Consumer, batch: &Batch, mut stopped: watch::Receive
     }
 }
 
-/// Waits until shutdown has begun and `grace` has passed since, or since this was first asked.
-async fn grace_is_over(stopped: &mut watch::Receiver<bool>, grace: Duration) {
+/// Waits until shutdown has begun and `grace` has passed since this was first noticed.
+async fn grace_is_over(stopped: &mut watch::Receiver<bool>, grace: Duration, end: &mut Option<Instant>) {
     until_stopped(stopped).await;
-    sleep(grace).await;
+    sleep_until(*end.get_or_insert_with(|| Instant::now() + grace)).await;
 }
 
 #[cfg(test)]
@@ -177,6 +175,30 @@ mod tests {
         }
         assert!(begin.elapsed() < Duration::from_secs(6), "the grace is waited for once");
         assert_eq!((ledger.dropped("shutdown").get(), ledger.buffered.get()), (30, 0));
+    }
+
+    /// Takes everything, each batch after a second.
+    struct Slow;
+
+    impl Consumer for Slow {
+        fn consume(&self, _batch: Batch) -> BoxFuture<'_, Result<(), Refusal>> {
+            Box::pin(async {
+                sleep(Duration::from_secs(1)).await;
+                Ok(())
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_component_gets_no_more_than_the_grace_for_all_batches() {
+        let ledger = Telemetry::new().ledger("processor/x", Signal::Traces);
+        let (_stop, stopped) = watch::channel(true);
+        let mut outlet = Outlet::new(Arc::new(Slow), ledger.clone(), stopped, Duration::from_millis(4_500));
+        for _ in 0..10 {
+            ledger.hold(1);
+            outlet.send(Batch::new(Signal::Traces, Bytes::new(), 1)).await;
+        }
+        assert_eq!((ledger.outgoing.get(), ledger.dropped("shutdown").get()), (4, 6));
     }
 
     #[tokio::test(start_paused = true)]

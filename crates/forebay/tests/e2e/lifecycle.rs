@@ -1,6 +1,7 @@
 //! Starting, stopping, and being asked how it goes.
 
 use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
 use forebay_otlp::Signal;
 use http::Method;
@@ -97,6 +98,28 @@ async fn what_cannot_be_delivered_in_time_is_lost_aloud() {
     let (code, log) = process.ended().await;
     assert_eq!(code, Some(0));
     assert!(log.contains("2 spans could not be delivered within 100ms and are lost"), "{log}");
+}
+
+#[tokio::test]
+async fn a_backend_that_is_too_slow_does_not_hold_up_the_end() {
+    let backend = Backend::start().await;
+    backend.behave(Behaviour::Delay(Duration::from_millis(200)));
+    let yaml = format!("--config=yaml:{}", direct(backend.address));
+    let process = Forebay::start_with(
+        &[
+            &yaml,
+            "--config=yaml:{processors: {batch: {timeout: 1h, send_batch_max_size: 1, send_batch_size: 1}}}",
+            "--set=service.pipelines.traces.processors=[batch]",
+            "--set=exporters.otlp.sending_queue.enabled=false",
+            "--set=forebay.shutdown_grace=1s",
+        ],
+        &[],
+    )
+    .await;
+    process.client().export(Signal::Traces, request_of((1..=100).map(span))).await.unwrap();
+    let log = process.stop().await;
+    assert!(log.contains("did not take them before the process had to end"), "{log}");
+    assert!(!backend.traces().into_spans().is_empty());
 }
 
 #[tokio::test]

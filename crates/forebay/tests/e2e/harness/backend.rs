@@ -7,6 +7,7 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use forebay_otlp::Signal;
@@ -19,6 +20,7 @@ use hyper_util::server::conn::auto;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic::server::{Grpc, UnaryService};
@@ -41,6 +43,8 @@ pub(crate) enum Behaviour {
     Accept,
     /// Never answers.
     Hang,
+    /// Takes them, each after this time.
+    Delay(Duration),
     /// Answers with this status.
     Refuse(Code),
 }
@@ -181,12 +185,12 @@ impl State {
     async fn take(&self, signal: Signal, message: Bytes, headers: HeaderMap) -> Result<(), Status> {
         let behaviour = *self.behaviour.lock().unwrap();
         match behaviour {
-            Behaviour::Accept => {
-                self.received.lock().unwrap().push(Received { signal, message, headers });
-                Ok(())
-            }
+            Behaviour::Accept => {}
+            Behaviour::Delay(time) => sleep(time).await,
             Behaviour::Hang => pending().await,
-            Behaviour::Refuse(code) => Err(Status::new(code, "as told")),
+            Behaviour::Refuse(code) => return Err(Status::new(code, "as told")),
         }
+        self.received.lock().unwrap().push(Received { signal, message, headers });
+        Ok(())
     }
 }
