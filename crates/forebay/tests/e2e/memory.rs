@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
-use crate::harness::{Backend, Forebay, free_port, post, request_of, span, string_attribute};
+use crate::harness::{Backend, Forebay, RpcStatus, free_port, post, request_of, span, string_attribute};
 
 const MIB: usize = 1 << 20;
 const LIMIT: usize = 64 * MIB;
@@ -21,24 +21,6 @@ const CLIENTS: u128 = 8;
 const REFUSALS: usize = 40;
 /// But not for longer.
 const FLOOD: Duration = Duration::from_secs(20);
-
-/// `google.rpc.Status` with its details.
-#[derive(Clone, PartialEq, Message)]
-struct RpcStatus {
-    #[prost(int32, tag = "1")]
-    code: i32,
-    #[prost(message, repeated, tag = "3")]
-    details: Vec<Any>,
-}
-
-/// `google.protobuf.Any`
-#[derive(Clone, PartialEq, Message)]
-struct Any {
-    #[prost(string, tag = "1")]
-    type_url: String,
-    #[prost(bytes = "vec", tag = "2")]
-    value: Vec<u8>,
-}
 
 /// A request of some 200 KB with a trace for each of 50 spans.
 fn request(client: u128, number: u128) -> (BTreeSet<u128>, bytes::Bytes) {

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use bytes::Bytes;
 use flate2::Compression;
-use flate2::write::{GzEncoder, ZlibEncoder};
+use flate2::write::ZlibEncoder;
 use forebay_otlp::Signal;
 use http::header;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -13,7 +13,7 @@ use serde_json::json;
 use tonic::codec::CompressionEncoding;
 
 use crate::harness::{
-    Backend, Forebay, GrpcClient, Traces, logs_request, metrics_request, post, request_of, span,
+    Backend, Forebay, GrpcClient, Traces, gzip, logs_request, metrics_request, post, request_of, span,
 };
 
 /// Compresses a body.
@@ -33,12 +33,6 @@ fn all_to(exporter: &str) -> String {
 
 fn over_grpc(backend: &Backend) -> String {
     all_to(&format!("otlp: {{endpoint: '{}', tls: {{insecure: true}}}}", backend.address))
-}
-
-fn gzip(body: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(body).unwrap();
-    encoder.finish().unwrap()
 }
 
 fn zlib(body: &[u8]) -> Vec<u8> {

@@ -7,6 +7,7 @@ mod metrics;
 mod otlp;
 mod ports;
 mod process;
+mod status;
 
 use std::time::Duration;
 
@@ -14,13 +15,14 @@ use tokio::time::{Instant, sleep};
 
 pub(crate) use backend::{Backend, Behaviour};
 pub(crate) use grpc::GrpcClient;
-pub(crate) use http::{get, post, request};
+pub(crate) use http::{get, gzip, post, request};
 pub(crate) use metrics::Metrics;
 pub(crate) use otlp::{
     Traces, ids, key_value, logs_request, metrics_request, request_of, span, span_of, string_attribute,
 };
 pub(crate) use ports::free_port;
 pub(crate) use process::{Forebay, Output, forebay};
+pub(crate) use status::RpcStatus;
 
 /// Long enough for a loaded machine; nothing waits this long unless it fails.
 const DEADLINE: Duration = Duration::from_secs(60);
