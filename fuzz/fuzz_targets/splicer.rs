@@ -90,6 +90,7 @@ fn check_edits(admitted: &Admitted, choice: u8) {
             trace_id: elided.map(|_| span.trace_id),
             body: elided.unwrap_or(body),
             without_trace_state: trace_state,
+            without_attribute: append.then_some(ATTRIBUTE),
             suffix: Cow::Borrowed(&suffix),
         };
         splicer.push(index.envelopes.resource_number(span.envelope), span.envelope, piece);
@@ -108,6 +109,7 @@ fn check_edits(admitted: &Admitted, choice: u8) {
                 span.trace_state = TRACE_STATE.into();
             }
             if append {
+                span.attributes.retain(|attribute| attribute.key != ATTRIBUTE);
                 push_attribute(span, "appended");
             }
         }

@@ -23,19 +23,13 @@
 
 use thiserror::Error;
 
-use crate::Signal;
 use crate::wire::WireError;
+use crate::{Signal, schema};
 
 mod decode;
 mod encode;
 mod scalar;
-mod schema;
 mod text;
-
-/// How deep messages may lie below the request: what protobuf implementations accept, too.
-///
-/// A value in an array takes two levels and one in a list of pairs three.
-pub const MAX_DEPTH: usize = 100;
 
 /// Where and why a document is not OTLP/JSON.
 ///
@@ -57,7 +51,7 @@ pub struct JsonError {
 ///
 /// # Errors
 /// When the bytes are not one JSON document, or a known field holds what it cannot, or messages are
-/// nested deeper than [`MAX_DEPTH`].
+/// nested deeper than [`MAX_DEPTH`](crate::MAX_DEPTH).
 pub fn decode(signal: Signal, json: &[u8]) -> Result<Vec<u8>, JsonError> {
     decode::document(schema::request(signal), json)
 }
@@ -65,7 +59,7 @@ pub fn decode(signal: Signal, json: &[u8]) -> Result<Vec<u8>, JsonError> {
 /// Appends the OTLP/JSON form of an export request in protobuf: one object, on one line.
 ///
 /// Fields that are unknown or have the wrong wire type are dropped, as are messages deeper than
-/// [`MAX_DEPTH`]. Strings that are not UTF-8 have the wrong bytes replaced by U+FFFD.
+/// [`MAX_DEPTH`](crate::MAX_DEPTH). Strings that are not UTF-8 have the wrong bytes replaced by U+FFFD.
 ///
 /// # Errors
 /// When a message within the request is not protobuf; nothing is appended then.

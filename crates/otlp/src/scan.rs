@@ -7,11 +7,11 @@
 use std::fmt;
 use std::ops::Range;
 
-use bytes::Bytes;
-
+use crate::attribute::SPAN_ATTRIBUTES;
+use crate::check::{Malformed, check_field, is_plain_attribute};
 use crate::envelope::{Envelopes, ScanError};
-use crate::splice::{SpanPiece, Splicer};
-use crate::wire::{Fields, Value, WireError, enum_number};
+use crate::schema::SPAN;
+use crate::wire::{Fields, Value, enum_number};
 
 /// A trace id, as the big-endian number of its 16 bytes. Never zero in a [`SpanIndex`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -74,49 +74,26 @@ pub struct Rejected {
     pub span_id: usize,
     /// `parent_span_id` is neither empty nor 8 bytes.
     pub parent_span_id: usize,
-}
-
-/// A request that was let in.
-#[derive(Clone, Debug)]
-pub struct Admitted {
-    /// The request, without the rejected spans.
-    pub bytes: Bytes,
-    /// Its spans.
-    pub index: SpanIndex,
-    /// What was cut out.
-    pub rejected: Rejected,
+    /// It, its resource or its scope cannot be read to the bottom.
+    pub malformed: usize,
+    /// Why, of the first malformed one.
+    pub fault: Option<Malformed>,
 }
 
 const TRACE_ID: u32 = 1;
 const SPAN_ID: u32 = 2;
 const TRACE_STATE: u32 = 3;
 const PARENT_SPAN_ID: u32 = 4;
+const NAME: u32 = 5;
+const KIND: u32 = 6;
 const START: u32 = 7;
 const END: u32 = 8;
 const STATUS: u32 = 15;
 const STATUS_CODE: u32 = 3;
 const FLAGS: u32 = 16;
 
-/// Checks a trace request at the door: a request that does not parse is refused whole, spans with ids that
-/// OTLP does not allow are cut out and counted, and the rest is let in.
-///
-/// # Errors
-/// When the request does not parse.
-pub fn admit(request: Bytes) -> Result<Admitted, ScanError> {
-    let index = SpanIndex::scan(&request)?;
-    let rejected = index.rejected;
-    if rejected.is_empty() {
-        return Ok(Admitted { bytes: request, index, rejected });
-    }
-    let mut splicer = Splicer::default();
-    for span in &index.spans {
-        let resource = index.envelopes.resource_number(span.envelope);
-        splicer.push(resource, span.envelope, SpanPiece::verbatim(index.body(&request, span)));
-    }
-    let bytes = Bytes::from(splicer.finish_indexed(&request, &index.envelopes));
-    let index = SpanIndex::scan(&bytes)?;
-    Ok(Admitted { bytes, index, rejected })
-}
+/// How deep a span lies below the request.
+pub(crate) const SPAN_DEPTH: usize = 3;
 
 impl SpanIndex {
     /// Finds the spans of an encoded `ExportTraceServiceRequest`.
@@ -125,19 +102,22 @@ impl SpanIndex {
     /// unknown fields and known ones of another wire type are skipped.
     ///
     /// # Errors
-    /// When the request, or a span in it, does not parse.
+    /// When the levels around the spans do not parse.
     pub fn scan(request: &[u8]) -> Result<Self, ScanError> {
+        Self::walk::<false>(request)
+    }
+
+    /// The same, and checks each span to the bottom.
+    pub(crate) fn scan_checked(request: &[u8]) -> Result<Self, ScanError> {
+        Self::walk::<true>(request)
+    }
+
+    fn walk<const CHECK: bool>(request: &[u8]) -> Result<Self, ScanError> {
         let mut spans = Vec::new();
         let mut rejected = Rejected::default();
         let envelopes = Envelopes::walk(request, |envelope, body| {
-            let offset = body.start as usize;
-            let found = Span::scan(request, envelope, body).map_err(|error| ScanError::Wire {
-                level: "span",
-                error,
-                offset,
-            })?;
-            let wanted = found.map_err(|reason| rejected.count(reason)).map(|span| spans.push(span));
-            Ok(wanted.is_ok())
+            let found = Span::scan::<CHECK>(request, envelope, body);
+            Ok(found.map(|span| spans.push(span)).map_err(|reason| rejected.count(reason)).is_ok())
         })?;
         Ok(Self { spans, envelopes, rejected })
     }
@@ -150,17 +130,23 @@ impl SpanIndex {
     }
 }
 
-/// Which id of a span is wrong.
-enum WrongId {
-    Trace,
-    Span,
-    Parent,
+/// What is wrong with a span.
+pub(crate) enum Reason {
+    TraceId,
+    SpanId,
+    ParentSpanId,
+    Malformed(Malformed),
+}
+
+impl From<Malformed> for Reason {
+    fn from(fault: Malformed) -> Self {
+        Self::Malformed(fault)
+    }
 }
 
 impl Span {
-    /// `Ok(Err(..))` is a span that parses but that OTLP does not allow.
     #[inline]
-    fn scan(request: &[u8], envelope: u32, range: Range<u32>) -> Result<Result<Self, WrongId>, WireError> {
+    fn scan<const CHECK: bool>(request: &[u8], envelope: u32, range: Range<u32>) -> Result<Self, Reason> {
         let body = &request[range.start as usize..range.end as usize];
         let (mut trace_id, mut span_id, mut parent): (&[u8], &[u8], &[u8]) = (&[], &[], &[]);
         let mut span = Self {
@@ -175,15 +161,24 @@ impl Span {
             root: true,
         };
         for field in Fields::new(body) {
-            let field = field?;
-            match (field.number, field.value) {
+            let field = field.map_err(|error| Malformed::Wire { message: SPAN.name, error })?;
+            let (number, value) = (field.number, field.value);
+            match (number, value) {
                 (TRACE_ID, Value::Bytes(bytes)) => trace_id = bytes,
                 (SPAN_ID, Value::Bytes(bytes)) => span_id = bytes,
                 (PARENT_SPAN_ID, Value::Bytes(bytes)) => parent = bytes,
                 (START, Value::Fixed64(time)) => span.start = time,
                 (END, Value::Fixed64(time)) => span.end = time,
-                (STATUS, Value::Bytes(status)) => span.status = StatusCode::scan(status, span.status)?,
                 (FLAGS, Value::Fixed32(flags)) => span.flags = flags,
+                // Most of a span, and most of that is well formed at a glance.
+                (SPAN_ATTRIBUTES, Value::Bytes(attribute)) if !CHECK || is_plain_attribute(attribute) => {}
+                (NAME, Value::Bytes(name)) if !CHECK || name.is_ascii() => {}
+                (KIND, Value::Varint(_)) => {}
+                _ if CHECK => check_field(&SPAN, number, value, SPAN_DEPTH)?,
+                _ => {}
+            }
+            match (number, value) {
+                (STATUS, Value::Bytes(status)) => span.status = StatusCode::scan(status, span.status)?,
                 (TRACE_STATE, Value::Bytes(bytes)) => {
                     #[expect(clippy::cast_possible_truncation, reason = "offsets lie within `range`")]
                     let end = range.start + field.end as u32;
@@ -196,15 +191,15 @@ impl Span {
         }
         span.root = parent.iter().all(|&byte| byte == 0);
         span.trace_id = TraceId(trace_id.try_into().map_or(0, u128::from_be_bytes));
-        Ok(if span.trace_id.0 == 0 {
-            Err(WrongId::Trace)
+        if span.trace_id.0 == 0 {
+            Err(Reason::TraceId)
         } else if span_id.len() != 8 || span_id.iter().all(|&byte| byte == 0) {
-            Err(WrongId::Span)
+            Err(Reason::SpanId)
         } else if !matches!(parent.len(), 0 | 8) {
-            Err(WrongId::Parent)
+            Err(Reason::ParentSpanId)
         } else {
             Ok(span)
-        })
+        }
     }
 
     /// The span's duration in nanoseconds; zero when it ends before it starts.
@@ -216,9 +211,9 @@ impl Span {
 
 impl StatusCode {
     /// Reads a `Status` message that merges into one whose code was `before`.
-    fn scan(message: &[u8], before: Self) -> Result<Self, WireError> {
+    fn scan(message: &[u8], before: Self) -> Result<Self, Malformed> {
         Fields::new(message).try_fold(before, |code, field| {
-            let field = field?;
+            let field = field.map_err(|error| Malformed::Wire { message: "Status", error })?;
             Ok(match (field.number, field.value) {
                 (STATUS_CODE, Value::Varint(number)) => match enum_number(number) {
                     0 => Self::Unset,
@@ -253,18 +248,22 @@ impl fmt::Debug for TraceId {
 }
 
 impl Rejected {
-    fn count(&mut self, reason: WrongId) {
+    pub(crate) fn count(&mut self, reason: Reason) {
         match reason {
-            WrongId::Trace => self.trace_id += 1,
-            WrongId::Span => self.span_id += 1,
-            WrongId::Parent => self.parent_span_id += 1,
+            Reason::TraceId => self.trace_id += 1,
+            Reason::SpanId => self.span_id += 1,
+            Reason::ParentSpanId => self.parent_span_id += 1,
+            Reason::Malformed(fault) => {
+                self.malformed += 1;
+                self.fault.get_or_insert(fault);
+            }
         }
     }
 
     /// How many spans were rejected.
     #[must_use]
     pub const fn spans(&self) -> usize {
-        self.trace_id + self.span_id + self.parent_span_id
+        self.trace_id + self.span_id + self.parent_span_id + self.malformed
     }
 
     /// Whether every span was fine.
@@ -276,18 +275,20 @@ impl Rejected {
 
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} spans rejected", self.spans())?;
+        let spans = self.spans();
+        write!(f, "{spans} {} rejected", if spans == 1 { "span" } else { "spans" })?;
         let reasons = [
             (self.trace_id, "whose trace_id is not 16 bytes or is all zero"),
             (self.span_id, "whose span_id is not 8 bytes or is all zero"),
             (self.parent_span_id, "whose parent_span_id is neither empty nor 8 bytes"),
+            (self.malformed, "malformed"),
         ];
         let mut separator = ": ";
         for (count, reason) in reasons.into_iter().filter(|(count, _)| *count > 0) {
             write!(f, "{separator}{count} {reason}")?;
             separator = ", ";
         }
-        Ok(())
+        self.fault.iter().try_for_each(|fault| write!(f, " ({fault})"))
     }
 }
 

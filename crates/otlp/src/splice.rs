@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::attribute::Attribute;
+use crate::attribute::{Attribute, SPAN_ATTRIBUTES};
 use crate::envelope::Envelopes;
 use crate::scan::TraceId;
 use crate::wire::{Field, Fields, Value, header_len, put_bytes, put_header};
@@ -20,6 +20,8 @@ pub struct SpanPiece<'a> {
     pub body: &'a [u8],
     /// Whether `trace_state` is cut out of the body, because `suffix` has another.
     pub without_trace_state: bool,
+    /// The key of which a span's attributes are cut out of the body, because `suffix` has another.
+    pub without_attribute: Option<&'a str>,
     /// Encoded fields that are appended. Protobuf lets the last of a scalar field win.
     pub suffix: Cow<'a, [u8]>,
 }
@@ -53,15 +55,21 @@ impl<'a> SpanPiece<'a> {
     /// The message as it is.
     #[must_use]
     pub const fn verbatim(body: &'a [u8]) -> Self {
-        Self { trace_id: None, body, without_trace_state: false, suffix: Cow::Borrowed(&[]) }
+        Self {
+            trace_id: None,
+            body,
+            without_trace_state: false,
+            without_attribute: None,
+            suffix: Cow::Borrowed(&[]),
+        }
     }
 
     /// Exact length of the message that [`Self::write`] appends.
     #[must_use]
     pub fn len(&self) -> usize {
         let id = if self.trace_id.is_some() { TRACE_ID_FIELD } else { 0 };
-        let body = if self.without_trace_state {
-            runs(self.body, is_trace_state).map(<[u8]>::len).sum()
+        let body = if self.is_cut() {
+            runs(self.body, |field| self.cuts(field)).map(<[u8]>::len).sum()
         } else {
             self.body.len()
         };
@@ -79,17 +87,29 @@ impl<'a> SpanPiece<'a> {
         if let Some(id) = self.trace_id {
             put_bytes(out, TRACE_ID, &id.to_bytes());
         }
-        if self.without_trace_state {
-            runs(self.body, is_trace_state).for_each(|run| out.extend_from_slice(run));
+        if self.is_cut() {
+            runs(self.body, |field| self.cuts(field)).for_each(|run| out.extend_from_slice(run));
         } else {
             out.extend_from_slice(self.body);
         }
         out.extend_from_slice(&self.suffix);
     }
+
+    fn is_cut(&self) -> bool {
+        self.without_trace_state || self.without_attribute.is_some()
+    }
+
+    fn cuts(&self, field: &Field<'_>) -> bool {
+        self.without_trace_state && field.number == TRACE_STATE
+            || self.without_attribute.is_some_and(|key| is_attribute(field, SPAN_ATTRIBUTES, key))
+    }
 }
 
-fn is_trace_state(field: &Field<'_>) -> bool {
-    field.number == TRACE_STATE
+/// Whether `field` is an attribute called `key` of a message whose attributes are field `number`.
+fn is_attribute(field: &Field<'_>, number: u32, key: &str) -> bool {
+    field.number == number
+        && matches!(field.value, Value::Bytes(attribute)
+            if Attribute::parse(attribute).is_ok_and(|found| found.key == key.as_bytes()))
 }
 
 /// The stretches of `message` between the fields that are `cut`. What follows a malformed field is kept.
@@ -214,14 +234,10 @@ pub fn with_attribute(message: &[u8], number: u32, key: &str, value: &str) -> Ve
     const KEY: u32 = 1;
     const VALUE: u32 = 2;
     const STRING_VALUE: u32 = 1;
-    let same_key = |field: &Field<'_>| {
-        field.number == number
-            && matches!(field.value, Value::Bytes(attribute) if Attribute::parse(attribute).is_ok_and(|found| found.key == key.as_bytes()))
-    };
     let any_value = header_len(STRING_VALUE, value.len()) + value.len();
     let attribute = header_len(KEY, key.len()) + key.len() + header_len(VALUE, any_value) + any_value;
     let mut out = Vec::with_capacity(message.len() + header_len(number, attribute) + attribute);
-    runs(message, same_key).for_each(|run| out.extend_from_slice(run));
+    runs(message, |field| is_attribute(field, number, key)).for_each(|run| out.extend_from_slice(run));
     put_header(&mut out, number, attribute);
     put_bytes(&mut out, KEY, key.as_bytes());
     put_header(&mut out, VALUE, any_value);

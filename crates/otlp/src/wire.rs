@@ -36,8 +36,9 @@ pub enum Value<'a> {
     Fixed64(u64),
     /// Wire type 2.
     Bytes(&'a [u8]),
-    /// Wire types 3 and 4: an unknown group, skipped.
-    Group,
+    /// Wire types 3 and 4: an unknown group, skipped. The number is how many calls deep a reader would go that
+    /// skips groups by recursion.
+    Group(usize),
     /// Wire type 5, little-endian.
     Fixed32(u32),
 }
@@ -135,7 +136,7 @@ fn take_value(number: u32, wire_type: u8, bytes: &[u8]) -> Result<(Value<'_>, &[
             let (value, rest) = rest.split_at_checked(length).ok_or(WireError::Truncated)?;
             Ok((Value::Bytes(value), rest))
         }
-        START_GROUP => skip_group(number, bytes).map(|rest| (Value::Group, rest)),
+        START_GROUP => skip_group(number, bytes).map(|(depth, rest)| (Value::Group(depth), rest)),
         END_GROUP => Err(WireError::Group),
         FIXED32 => take_array(bytes).map(|(value, rest)| (Value::Fixed32(u32::from_le_bytes(value)), rest)),
         other => Err(WireError::WireType(other)),
@@ -143,13 +144,13 @@ fn take_value(number: u32, wire_type: u8, bytes: &[u8]) -> Result<(Value<'_>, &[
 }
 
 #[inline]
-fn take_array<const N: usize>(bytes: &[u8]) -> Result<([u8; N], &[u8]), WireError> {
+pub(crate) fn take_array<const N: usize>(bytes: &[u8]) -> Result<([u8; N], &[u8]), WireError> {
     let (array, rest) = bytes.split_first_chunk().ok_or(WireError::Truncated)?;
     Ok((*array, rest))
 }
 
 #[inline]
-fn take_varint(bytes: &[u8]) -> Result<(u64, &[u8]), WireError> {
+pub(crate) fn take_varint(bytes: &[u8]) -> Result<(u64, &[u8]), WireError> {
     // Tags, lengths and small numbers are nearly always one byte.
     match bytes {
         [byte @ ..0x80, rest @ ..] => Ok((u64::from(*byte), rest)),
@@ -174,25 +175,30 @@ fn take_long_varint(bytes: &[u8]) -> Result<(u64, &[u8]), WireError> {
 
 /// Skips to the end of a group whose start tag has been read.
 #[cold]
-fn skip_group(number: u32, bytes: &[u8]) -> Result<&[u8], WireError> {
+fn skip_group(number: u32, bytes: &[u8]) -> Result<(usize, &[u8]), WireError> {
     // The numbers of the open groups; a hostile message pays one byte for each four here.
     let mut open = vec![number];
+    let mut depth = 1;
     let mut rest = bytes;
     while let Some(&innermost) = open.last() {
         let (number, wire_type, after) = take_tag(rest)?;
         rest = match wire_type {
             START_GROUP => {
                 open.push(number);
+                depth = depth.max(open.len());
                 after
             }
             END_GROUP if number == innermost => {
                 open.pop();
                 after
             }
-            _ => take_value(number, wire_type, after)?.1,
+            _ => {
+                depth = depth.max(open.len() + 1);
+                take_value(number, wire_type, after)?.1
+            }
         };
     }
-    Ok(rest)
+    Ok((depth, rest))
 }
 
 /// The number of an enum's member: protobuf cuts varints to the 32 bits that enums have.

@@ -43,7 +43,8 @@ struct Edit {
 }
 
 fn edit() -> impl Strategy<Value = Edit> {
-    (any::<bool>(), any::<bool>(), option::of(text()), option::of((text(), text()))).prop_map(
+    let key = prop_oneof![Just("service.name".to_owned()), text()];
+    (any::<bool>(), any::<bool>(), option::of(text()), option::of((key, text()))).prop_map(
         |(kept, elide_trace_id, trace_state, attribute)| Edit {
             kept,
             elide_trace_id,
@@ -54,7 +55,7 @@ fn edit() -> impl Strategy<Value = Edit> {
 }
 
 impl Edit {
-    fn piece<'a>(&self, body: &'a [u8], found: &forebay_otlp::Span) -> SpanPiece<'a> {
+    fn piece<'a>(&'a self, body: &'a [u8], found: &forebay_otlp::Span) -> SpanPiece<'a> {
         let mut suffix = Vec::new();
         if let Some(value) = &self.trace_state {
             suffix.extend(trace_state_field(value));
@@ -67,6 +68,7 @@ impl Edit {
             trace_id: elided.is_some().then_some(found.trace_id),
             body: elided.unwrap_or(body),
             without_trace_state: self.trace_state.is_some(),
+            without_attribute: self.attribute.as_ref().map(|(key, _)| key.as_str()),
             suffix: Cow::Owned(suffix),
         }
     }
@@ -76,6 +78,7 @@ impl Edit {
             span.trace_state.clone_from(value);
         }
         if let Some((key, value)) = &self.attribute {
+            span.attributes.retain(|attribute| attribute.key != *key);
             span.attributes.push(string_attribute(key, value));
         }
     }
@@ -127,7 +130,7 @@ struct Kept<'a> {
 /// The spans of several requests that `edits` keep, in the order that they say.
 fn kept<'a>(
     requests: &'a [(Vec<u8>, SpanIndex, ExportTraceServiceRequest)],
-    edits: &[(Edit, u32)],
+    edits: &'a [(Edit, u32)],
 ) -> Vec<Kept<'a>> {
     let mut edits = edits.iter().cycle();
     let mut kept = Vec::new();

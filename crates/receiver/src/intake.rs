@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use forebay_otlp::response::PartialSuccess;
-use forebay_otlp::{Span, admit, count_items};
+use forebay_otlp::{Span, admit, check, count_items};
 use forebay_pipeline::{Batch, Budget, Charge, Consumer, Refusal, Signal, Telemetry, Throttle};
 use tokio_util::task::TaskTracker;
 
@@ -101,6 +101,7 @@ impl Intake {
         let (batch, partial) = match lane.signal {
             Signal::Traces => admit_spans(lane, bytes, charge)?,
             signal => {
+                check(signal, &bytes).map_err(|fault| Reject::bad_data(fault.to_string()))?;
                 let items =
                     count_items(signal, &bytes).map_err(|error| Reject::bad_data(error.to_string()))?;
                 (Batch::new(signal, bytes, items).charged(charge), PartialSuccess::default())

@@ -56,7 +56,7 @@ impl<'a> Message<'a> {
         self.values(number).last().and_then(|value| match value {
             Value::Varint(value) | Value::Fixed64(value) => Some(value),
             Value::Fixed32(value) => Some(value.into()),
-            Value::Bytes(_) | Value::Group => None,
+            Value::Bytes(_) | Value::Group(_) => None,
         })
     }
 
@@ -74,7 +74,7 @@ impl<'a> Message<'a> {
                 Value::Bytes(packed) => {
                     numbers.extend(packed.as_chunks().0.iter().map(|eight| u64::from_le_bytes(*eight)));
                 }
-                Value::Fixed32(_) | Value::Group => {}
+                Value::Fixed32(_) | Value::Group(_) => {}
             }
         }
         numbers

@@ -8,10 +8,10 @@ use std::fmt::{self, Write as _};
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
 
-use super::scalar::{Encoding, Number, Scalar};
-use super::schema::{Cardinality, Field, Kind, Message};
+use super::JsonError;
+use super::scalar::{Number, Scalar};
 use super::text::Text;
-use super::{JsonError, MAX_DEPTH};
+use crate::schema::{Cardinality, Encoding, Field, Kind, MAX_DEPTH, Message};
 use crate::wire::put_header;
 
 /// Bytes of a message in [`JsonError`]: serde quotes what it finds, which may be all of the

@@ -4,10 +4,9 @@
 //! written in the order of its table. Protobuf lets one message come in parts, each a field of its
 //! own in the message around it; parts are read where they lie.
 
-use super::MAX_DEPTH;
-use super::scalar::{Encoding, Scalar};
-use super::schema::{Cardinality, Field, Kind, Message};
+use super::scalar::Scalar;
 use super::text::put_text;
+use crate::schema::{Cardinality, Encoding, Field, Kind, MAX_DEPTH, Message};
 use crate::wire::{self, Fields, Value, WireError};
 
 /// Appends the JSON of a whole message, or nothing.
@@ -27,18 +26,6 @@ struct Found<'a> {
 }
 
 impl Field {
-    /// Whether a value has the wire type of this field; scalars of a list may be packed.
-    fn holds(&self, value: Value<'_>) -> bool {
-        match (self.kind.encoding(), value) {
-            (Encoding::Varint, Value::Varint(_))
-            | (Encoding::Fixed32, Value::Fixed32(_))
-            | (Encoding::Fixed64, Value::Fixed64(_))
-            | (Encoding::Delimited, Value::Bytes(_)) => true,
-            (_, Value::Bytes(_)) => self.cardinality == Cardinality::Repeated,
-            _ => false,
-        }
-    }
-
     /// The values of this field, which has been found in the parts of its message.
     fn occurrences<'a>(&self, found: Found<'a>, parts: &[&'a [u8]]) -> impl Iterator<Item = Value<'a>> {
         let offsets = std::iter::once(found.start).chain(std::iter::repeat(0));
@@ -164,7 +151,8 @@ fn put_list(
             }
             (kind, Value::Bytes(mut packed)) => {
                 while !packed.is_empty() {
-                    let scalar = Scalar::take_packed(kind.encoding(), &mut packed)?;
+                    let scalar;
+                    (scalar, packed) = Scalar::take_packed(kind.encoding(), packed)?;
                     separator(out);
                     kind.put_json(scalar, out);
                 }

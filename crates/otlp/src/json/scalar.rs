@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
-use super::schema::Kind;
-use crate::wire::{Value, WireError, put_fixed32, put_fixed64, put_varint, put_varint_field};
+use crate::schema::{Encoding, Kind};
+use crate::wire::{
+    Value, WireError, put_fixed32, put_fixed64, put_varint, put_varint_field, take_array, take_varint,
+};
 
 /// A scalar as it lies on the wire.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -11,15 +13,6 @@ pub(super) enum Scalar {
     Varint(u64),
     Fixed32(u32),
     Fixed64(u64),
-}
-
-/// How a kind lies on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Encoding {
-    Varint,
-    Fixed32,
-    Fixed64,
-    Delimited,
 }
 
 /// A number as JSON has it.
@@ -36,16 +29,20 @@ impl Scalar {
             Value::Varint(value) => Some(Self::Varint(value)),
             Value::Fixed32(value) => Some(Self::Fixed32(value)),
             Value::Fixed64(value) => Some(Self::Fixed64(value)),
-            Value::Bytes(_) | Value::Group => None,
+            Value::Bytes(_) | Value::Group(_) => None,
         }
     }
 
-    /// Takes the first scalar off a packed list, which must not be empty.
-    pub(super) fn take_packed(encoding: Encoding, list: &mut &[u8]) -> Result<Self, WireError> {
+    /// The first scalar of a packed list, which must not be empty, and the rest of it.
+    pub(super) fn take_packed(encoding: Encoding, list: &[u8]) -> Result<(Self, &[u8]), WireError> {
         match encoding {
-            Encoding::Varint => take_varint(list).map(Self::Varint),
-            Encoding::Fixed32 => take_array(list).map(u32::from_le_bytes).map(Self::Fixed32),
-            Encoding::Fixed64 => take_array(list).map(u64::from_le_bytes).map(Self::Fixed64),
+            Encoding::Varint => take_varint(list).map(|(value, rest)| (Self::Varint(value), rest)),
+            Encoding::Fixed32 => {
+                take_array(list).map(|(value, rest)| (Self::Fixed32(u32::from_le_bytes(value)), rest))
+            }
+            Encoding::Fixed64 => {
+                take_array(list).map(|(value, rest)| (Self::Fixed64(u64::from_le_bytes(value)), rest))
+            }
             // Protobuf packs nothing else.
             Encoding::Delimited => Err(WireError::Truncated),
         }
@@ -106,22 +103,6 @@ impl Number {
 }
 
 impl Kind {
-    pub(super) const fn encoding(&self) -> Encoding {
-        match self {
-            Self::Bool
-            | Self::Int32
-            | Self::Sint32
-            | Self::Uint32
-            | Self::Int64
-            | Self::Int64OrDouble { .. }
-            | Self::Uint64
-            | Self::Enum(_) => Encoding::Varint,
-            Self::Fixed32 => Encoding::Fixed32,
-            Self::Fixed64 | Self::Sfixed64 | Self::Double => Encoding::Fixed64,
-            Self::String | Self::Bytes | Self::Id | Self::Nested(_) => Encoding::Delimited,
-        }
-    }
-
     /// The scalar for a number in JSON, if the kind has that value.
     pub(super) fn scalar(&self, number: Number) -> Option<Scalar> {
         let integer = number.integer();
@@ -183,22 +164,4 @@ fn put_quoted(integer: &impl Serialize, out: &mut Vec<u8>) {
     out.push(b'"');
     put_value(integer, out);
     out.push(b'"');
-}
-
-fn take_array<const N: usize>(list: &mut &[u8]) -> Result<[u8; N], WireError> {
-    let (taken, rest) = list.split_first_chunk().ok_or(WireError::Truncated)?;
-    *list = rest;
-    Ok(*taken)
-}
-
-fn take_varint(list: &mut &[u8]) -> Result<u64, WireError> {
-    let mut value = 0;
-    for (index, &byte) in list.iter().take(10).enumerate() {
-        value |= u64::from(byte & 0x7f) << (7 * index);
-        if byte < 0x80 {
-            *list = &list[index + 1..];
-            return Ok(value);
-        }
-    }
-    Err(if list.len() < 10 { WireError::Truncated } else { WireError::Varint })
 }

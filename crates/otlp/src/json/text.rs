@@ -10,7 +10,7 @@ use serde::Deserializer;
 use serde::de::{Error, Visitor};
 
 use super::scalar::put_value;
-use super::schema::Kind;
+use crate::schema::Kind;
 
 /// Reads a string, and appends what it stands for without a tag. False for null.
 pub(super) struct Text<'d> {

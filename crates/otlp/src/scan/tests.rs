@@ -1,5 +1,5 @@
 use super::*;
-use crate::wire::{put_bytes, put_fixed64, put_varint_field};
+use crate::wire::{WireError, put_bytes, put_fixed64, put_varint_field};
 
 fn nested(number: u32, body: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
@@ -35,14 +35,20 @@ fn the_first_wrong_id_is_the_reason() {
         span(&[1; 16], &[2; 7], &[1], b""),
         good.clone(),
         span(&[1; 16], &[2; 8], &[3; 7], b""),
+        span(&[1; 16], &[2; 8], &[], b"\x08\x80"),
     ]));
     let index = index.unwrap();
-    assert_eq!(index.rejected, Rejected { trace_id: 3, span_id: 2, parent_span_id: 1 });
+    let fault = Malformed::Wire { message: "Span", error: WireError::Truncated };
+    assert_eq!(
+        index.rejected,
+        Rejected { trace_id: 3, span_id: 2, parent_span_id: 1, malformed: 1, fault: Some(fault) }
+    );
     assert_eq!(index.spans.len(), 1);
     assert_eq!(
         index.rejected.to_string(),
-        "6 spans rejected: 3 whose trace_id is not 16 bytes or is all zero, 2 whose span_id is not 8 bytes or is \
-         all zero, 1 whose parent_span_id is neither empty nor 8 bytes"
+        "7 spans rejected: 3 whose trace_id is not 16 bytes or is all zero, 2 whose span_id is not 8 bytes or is \
+         all zero, 1 whose parent_span_id is neither empty nor 8 bytes, 1 malformed (Span is not valid \
+         protobuf: message ends inside a field)"
     );
 }
 

@@ -87,15 +87,26 @@ proptest! {
     #[test]
     fn a_piece_is_as_long_as_it_says(
         fields in prop::collection::vec((1..6_u32, prop::collection::vec(any::<u8>(), 0..200), any::<bool>()), 0..6),
+        keys in prop::collection::vec(0..3_u32, 0..4),
         trace_id: Option<u128>,
         without_trace_state: bool,
+        without_attribute: bool,
         suffix: Vec<u8>,
     ) {
         let mut body = Vec::new();
         for (number, bytes, varint) in fields {
             if varint { put_varint_field(&mut body, number, 300) } else { put_bytes(&mut body, number, &bytes) }
         }
-        let piece = SpanPiece { trace_id: trace_id.map(TraceId), body: &body, without_trace_state, suffix: suffix.into() };
+        for key in keys {
+            body.extend(with_attribute(&[], SPAN_ATTRIBUTES, &format!("k{key}"), "value"));
+        }
+        let piece = SpanPiece {
+            trace_id: trace_id.map(TraceId),
+            body: &body,
+            without_trace_state,
+            without_attribute: without_attribute.then_some("k1"),
+            suffix: suffix.into(),
+        };
         let mut written = Vec::new();
         piece.write(&mut written);
         prop_assert_eq!((piece.len(), piece.is_empty()), (written.len(), written.is_empty()));

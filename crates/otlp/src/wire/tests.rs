@@ -25,7 +25,7 @@ fn a_group_with_nested_groups_is_one_field() {
     // Field 20 start, field 1 varint, field 2 start, field 2 end, field 20 end, then field 1.
     let message = [0xa3, 0x01, 0x08, 0x05, 0x13, 0x14, 0xa4, 0x01, 0x08, 0x07];
     let fields = fields(&message).unwrap();
-    assert_eq!((fields[0].number, fields[0].value, fields[0].end), (20, Value::Group, 8));
+    assert_eq!((fields[0].number, fields[0].value, fields[0].end), (20, Value::Group(2), 8));
     assert_eq!((fields[1].number, fields[1].value), (1, Value::Varint(7)));
 }
 

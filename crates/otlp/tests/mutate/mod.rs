@@ -102,7 +102,7 @@ fn other(value: Value<'_>, rng: &mut TestRng) -> Value<'static> {
         Value::Bytes(_) => {
             Value::Bytes([&b""[..], b"other", b"01234567", b"0123456789abcdef"][rng.random_range(0..4)])
         }
-        Value::Group => Value::Group,
+        Value::Group(depth) => Value::Group(depth),
     }
 }
 
@@ -114,7 +114,7 @@ fn unknown(rng: &mut TestRng) -> Vec<u8> {
         1 => Value::Fixed64(rng.random()),
         2 => Value::Fixed32(rng.random()),
         3 => Value::Bytes(b"\xff unknown"),
-        _ => Value::Group,
+        _ => Value::Group(1),
     };
     encode(number, value, rng)
 }
@@ -139,7 +139,7 @@ fn encode(number: u32, value: Value<'_>, rng: &mut TestRng) -> Vec<u8> {
             put_long_varint(&mut out, bytes.len() as u64, rng);
             out.extend(bytes);
         }
-        Value::Group => {
+        Value::Group(_) => {
             tag(&mut out, 3, rng);
             while rng.random_bool(0.5) {
                 out.extend(unknown(rng));

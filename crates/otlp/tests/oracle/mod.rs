@@ -5,17 +5,23 @@
 #![allow(dead_code, unreachable_pub, reason = "each test crate uses its part")]
 
 use forebay_otlp::attribute::{AnyValue, Attribute, resource_attribute_messages};
-use forebay_otlp::{Rejected, Signal, Span, SpanIndex, SpanView, StatusCode, TraceId, count_items};
+use forebay_otlp::{Rejected, Signal, Span, SpanIndex, SpanView, StatusCode, TraceId, admit, count_items};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{ArrayValue, KeyValue, KeyValueList};
 use opentelemetry_proto::tonic::trace::v1 as proto;
 use prost::Message;
+use prost::bytes::Bytes;
 
 /// Asserts that what `prost` accepts reads the same through the index and its views. Returns what `prost` reads.
 ///
-/// A request that `prost` refuses passes: unlike `prost`, this crate does not look at what it has no use for.
+/// A request that `prost` refuses passes, for an index does not look at what decisions have no use for; but what is
+/// let in of it, `prost` reads.
 pub fn assert_reads_like_prost(request: &[u8]) -> Option<ExportTraceServiceRequest> {
+    let admitted = admit(Bytes::copy_from_slice(request));
+    if let Ok(admitted) = &admitted {
+        ExportTraceServiceRequest::decode(&*admitted.bytes).expect("what is let in can be read");
+    }
     let expected = ExportTraceServiceRequest::decode(request).ok()?;
     let index = SpanIndex::scan(request).expect("prost accepts it");
     let mut rejected = Rejected::default();
@@ -43,6 +49,7 @@ pub fn assert_reads_like_prost(request: &[u8]) -> Option<ExportTraceServiceReque
     }
     assert_eq!(spans.next(), None);
     assert_eq!(index.rejected, rejected);
+    assert_eq!(admitted.expect("prost accepts it").rejected, rejected);
     assert_eq!(index.envelopes.len(), envelopes.len());
     assert!(envelopes.is_sorted_by_key(|&(_, envelope)| envelope));
     for pair in envelopes.windows(2) {

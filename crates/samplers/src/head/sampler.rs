@@ -186,7 +186,7 @@ fn restated<'a>(
     match TraceState::parse(text).and_then(|state| write(&state)) {
         Ok(value) => {
             let suffix = if value.is_empty() { Vec::new() } else { trace_state_field(&value) };
-            SpanPiece { trace_id: None, body, without_trace_state: true, suffix: Cow::Owned(suffix) }
+            SpanPiece { without_trace_state: true, suffix: Cow::Owned(suffix), ..SpanPiece::verbatim(body) }
         }
         Err(_) => SpanPiece::verbatim(body),
     }

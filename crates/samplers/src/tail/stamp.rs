@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
-use forebay_otlp::attribute::SPAN_ATTRIBUTES;
+use forebay_otlp::attribute::{Attribute, SPAN_ATTRIBUTES};
 use forebay_otlp::threshold::Threshold;
 use forebay_otlp::tracestate::TraceState;
 use forebay_otlp::{SpanPiece, SpanView, TraceId, trace_state_field, with_attribute};
@@ -67,8 +67,12 @@ impl Stamp {
         body: &'a [u8],
         has_trace_state: bool,
     ) -> SpanPiece<'a> {
-        let plain =
-            SpanPiece { trace_id, body, without_trace_state: false, suffix: Cow::Borrowed(&self.fields) };
+        let plain = SpanPiece {
+            trace_id,
+            without_attribute: self.replaces_attribute(body).then_some(POLICY_ATTRIBUTE),
+            suffix: Cow::Borrowed(&self.fields),
+            ..SpanPiece::verbatim(body)
+        };
         if !has_trace_state {
             return plain;
         }
@@ -87,4 +91,13 @@ impl Stamp {
             Err(_) => SpanPiece { suffix: Cow::Borrowed(&self.attribute), ..plain },
         }
     }
+
+    /// Whether a sampler before this one has recorded its policy, in the attribute that is appended.
+    fn replaces_attribute(&self, body: &[u8]) -> bool {
+        let is_policy = |attribute: Attribute<'_>| attribute.key == POLICY_ATTRIBUTE.as_bytes();
+        !self.attribute.is_empty() && SpanView::new(body).attributes().any(is_policy)
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,27 +4,27 @@ use super::Kind::{Enum, Fixed32, Fixed64, Id, Nested, String, Uint32};
 use super::common::{KEY_VALUE, RESOURCE, SCOPE};
 use super::{Message, repeated, single};
 
-pub(super) static RESOURCE_SPANS: Message = Message {
-    name: "ResourceSpans",
-    fields: &[
+pub(crate) static RESOURCE_SPANS: Message = Message::new(
+    "ResourceSpans",
+    &[
         single(1, "resource", Nested(&RESOURCE)),
         repeated(2, "scopeSpans", Nested(&SCOPE_SPANS)),
         single(3, "schemaUrl", String),
     ],
-};
+);
 
-static SCOPE_SPANS: Message = Message {
-    name: "ScopeSpans",
-    fields: &[
+pub(crate) static SCOPE_SPANS: Message = Message::new(
+    "ScopeSpans",
+    &[
         single(1, "scope", Nested(&SCOPE)),
         repeated(2, "spans", Nested(&SPAN)),
         single(3, "schemaUrl", String),
     ],
-};
+);
 
-static SPAN: Message = Message {
-    name: "Span",
-    fields: &[
+pub(crate) static SPAN: Message = Message::new(
+    "Span",
+    &[
         single(1, "traceId", Id),
         single(2, "spanId", Id),
         single(3, "traceState", String),
@@ -42,7 +42,7 @@ static SPAN: Message = Message {
         single(14, "droppedLinksCount", Uint32),
         single(15, "status", Nested(&STATUS)),
     ],
-};
+);
 
 const SPAN_KIND: &[(&str, i32)] = &[
     ("SPAN_KIND_UNSPECIFIED", 0),
@@ -53,19 +53,19 @@ const SPAN_KIND: &[(&str, i32)] = &[
     ("SPAN_KIND_CONSUMER", 5),
 ];
 
-static EVENT: Message = Message {
-    name: "Span.Event",
-    fields: &[
+static EVENT: Message = Message::new(
+    "Span.Event",
+    &[
         single(1, "timeUnixNano", Fixed64),
         single(2, "name", String),
         repeated(3, "attributes", Nested(&KEY_VALUE)),
         single(4, "droppedAttributesCount", Uint32),
     ],
-};
+);
 
-static LINK: Message = Message {
-    name: "Span.Link",
-    fields: &[
+static LINK: Message = Message::new(
+    "Span.Link",
+    &[
         single(1, "traceId", Id),
         single(2, "spanId", Id),
         single(3, "traceState", String),
@@ -73,10 +73,10 @@ static LINK: Message = Message {
         single(5, "droppedAttributesCount", Uint32),
         single(6, "flags", Fixed32),
     ],
-};
+);
 
 static STATUS: Message =
-    Message { name: "Status", fields: &[single(2, "message", String), single(3, "code", Enum(STATUS_CODE))] };
+    Message::new("Status", &[single(2, "message", String), single(3, "code", Enum(STATUS_CODE))]);
 
 const STATUS_CODE: &[(&str, i32)] =
     &[("STATUS_CODE_UNSET", 0), ("STATUS_CODE_OK", 1), ("STATUS_CODE_ERROR", 2)];

@@ -4,27 +4,27 @@ use super::Kind::{Enum, Fixed32, Fixed64, Id, Nested, String, Uint32};
 use super::common::{ANY_VALUE, KEY_VALUE, RESOURCE, SCOPE};
 use super::{Message, repeated, single};
 
-pub(super) static RESOURCE_LOGS: Message = Message {
-    name: "ResourceLogs",
-    fields: &[
+pub(super) static RESOURCE_LOGS: Message = Message::new(
+    "ResourceLogs",
+    &[
         single(1, "resource", Nested(&RESOURCE)),
         repeated(2, "scopeLogs", Nested(&SCOPE_LOGS)),
         single(3, "schemaUrl", String),
     ],
-};
+);
 
-static SCOPE_LOGS: Message = Message {
-    name: "ScopeLogs",
-    fields: &[
+static SCOPE_LOGS: Message = Message::new(
+    "ScopeLogs",
+    &[
         single(1, "scope", Nested(&SCOPE)),
         repeated(2, "logRecords", Nested(&LOG_RECORD)),
         single(3, "schemaUrl", String),
     ],
-};
+);
 
-static LOG_RECORD: Message = Message {
-    name: "LogRecord",
-    fields: &[
+static LOG_RECORD: Message = Message::new(
+    "LogRecord",
+    &[
         single(1, "timeUnixNano", Fixed64),
         single(11, "observedTimeUnixNano", Fixed64),
         single(2, "severityNumber", Enum(SEVERITY_NUMBER)),
@@ -37,7 +37,7 @@ static LOG_RECORD: Message = Message {
         single(10, "spanId", Id),
         single(12, "eventName", String),
     ],
-};
+);
 
 const SEVERITY_NUMBER: &[(&str, i32)] = &[
     ("SEVERITY_NUMBER_UNSPECIFIED", 0),

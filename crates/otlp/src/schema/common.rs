@@ -3,9 +3,9 @@
 use super::Kind::{Bool, Bytes, Double, Int32, Int64OrDouble, Nested, String, Uint32};
 use super::{Message, oneof, repeated, single};
 
-pub(super) static ANY_VALUE: Message = Message {
-    name: "AnyValue",
-    fields: &[
+pub(super) static ANY_VALUE: Message = Message::new(
+    "AnyValue",
+    &[
         oneof(1, "stringValue", String),
         oneof(2, "boolValue", Bool),
         oneof(3, "intValue", Int64OrDouble { double: 4 }),
@@ -15,48 +15,42 @@ pub(super) static ANY_VALUE: Message = Message {
         oneof(7, "bytesValue", Bytes),
         oneof(8, "stringValueStrindex", Int32),
     ],
-};
+);
 
-static ARRAY_VALUE: Message =
-    Message { name: "ArrayValue", fields: &[repeated(1, "values", Nested(&ANY_VALUE))] };
+static ARRAY_VALUE: Message = Message::new("ArrayValue", &[repeated(1, "values", Nested(&ANY_VALUE))]);
 
-static KEY_VALUE_LIST: Message =
-    Message { name: "KeyValueList", fields: &[repeated(1, "values", Nested(&KEY_VALUE))] };
+static KEY_VALUE_LIST: Message = Message::new("KeyValueList", &[repeated(1, "values", Nested(&KEY_VALUE))]);
 
-pub(super) static KEY_VALUE: Message = Message {
-    name: "KeyValue",
-    fields: &[
-        single(1, "key", String),
-        single(2, "value", Nested(&ANY_VALUE)),
-        single(3, "keyStrindex", Int32),
-    ],
-};
+pub(crate) static KEY_VALUE: Message = Message::new(
+    "KeyValue",
+    &[single(1, "key", String), single(2, "value", Nested(&ANY_VALUE)), single(3, "keyStrindex", Int32)],
+);
 
-pub(super) static SCOPE: Message = Message {
-    name: "InstrumentationScope",
-    fields: &[
+pub(super) static SCOPE: Message = Message::new(
+    "InstrumentationScope",
+    &[
         single(1, "name", String),
         single(2, "version", String),
         repeated(3, "attributes", Nested(&KEY_VALUE)),
         single(4, "droppedAttributesCount", Uint32),
     ],
-};
+);
 
-static ENTITY_REF: Message = Message {
-    name: "EntityRef",
-    fields: &[
+static ENTITY_REF: Message = Message::new(
+    "EntityRef",
+    &[
         single(1, "schemaUrl", String),
         single(2, "type", String),
         repeated(3, "idKeys", String),
         repeated(4, "descriptionKeys", String),
     ],
-};
+);
 
-pub(super) static RESOURCE: Message = Message {
-    name: "Resource",
-    fields: &[
+pub(super) static RESOURCE: Message = Message::new(
+    "Resource",
+    &[
         repeated(1, "attributes", Nested(&KEY_VALUE)),
         single(2, "droppedAttributesCount", Uint32),
         repeated(3, "entityRefs", Nested(&ENTITY_REF)),
     ],
-};
+);
