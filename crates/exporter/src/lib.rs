@@ -12,7 +12,6 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use forebay_pipeline::{Budget, Telemetry};
 use forebay_tls::TlsError;
@@ -47,13 +46,6 @@ pub struct ExporterContext {
     pub budget: Budget,
     /// Where ledgers and metrics are kept.
     pub telemetry: Telemetry,
-    /// How long a shutdown goes on trying to deliver what is queued.
-    pub grace: Duration,
-}
-
-impl ExporterContext {
-    /// The grace of a shutdown where nothing else is asked for.
-    pub const DEFAULT_GRACE: Duration = Duration::from_secs(20);
 }
 
 /// Why an exporter cannot be made from its configuration.

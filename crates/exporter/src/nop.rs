@@ -53,8 +53,6 @@ impl Consumer for Nop {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use bytes::Bytes;
     use forebay_pipeline::{Budget, Signal};
 
@@ -63,8 +61,7 @@ mod tests {
     #[tokio::test]
     async fn everything_is_taken_and_counted() {
         let telemetry = Telemetry::new();
-        let context =
-            ExporterContext { budget: Budget::new(1), telemetry: telemetry.clone(), grace: Duration::ZERO };
+        let context = ExporterContext { budget: Budget::new(1), telemetry: telemetry.clone() };
         let nop = build("nop", NopConfig, &context).unwrap();
         nop.consume(Batch::new(Signal::Logs, Bytes::from("xyz"), 7)).await.unwrap();
         let ledger = telemetry.ledger("exporter/nop", Signal::Logs);

@@ -10,6 +10,7 @@ use fastrand::Rng;
 use forebay_pipeline::{Batch, BoxFuture, Budget, Consumer, Refusal, Signal, Telemetry};
 use futures_util::future::join_all;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use crate::ExporterContext;
 use crate::account::PerSignal;
@@ -101,9 +102,9 @@ impl<T: Transport> Consumer for Sender<T> {
         })
     }
 
-    fn shutdown(&self) -> BoxFuture<'_, ()> {
+    fn shutdown(&self, deadline: Instant) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            join_all(self.lanes.iter().map(|lane| lane.shutdown())).await;
+            join_all(self.lanes.iter().map(|lane| lane.shutdown(deadline))).await;
         })
     }
 }

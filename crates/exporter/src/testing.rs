@@ -21,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use crate::ExporterContext;
@@ -218,11 +219,15 @@ impl Shared {
 }
 
 pub(crate) fn context() -> ExporterContext {
-    ExporterContext {
-        budget: Budget::new(1 << 30),
-        telemetry: Telemetry::new(),
-        grace: Duration::from_secs(20),
-    }
+    ExporterContext { budget: Budget::new(1 << 30), telemetry: Telemetry::new() }
+}
+
+/// How long the tests' shutdowns may take.
+pub(crate) const GRACE: Duration = Duration::from_secs(20);
+
+/// Ends an exporter, which may take [`GRACE`].
+pub(crate) async fn shut_down(exporter: &(impl Consumer + ?Sized)) {
+    exporter.shutdown(Instant::now() + GRACE).await;
 }
 
 /// A trace request of `items` spans with `size` bytes of name each.
@@ -251,7 +256,7 @@ pub(crate) async fn fate(
     batch: Batch,
 ) -> [u64; 3] {
     exporter.consume(batch).await.unwrap();
-    exporter.shutdown().await;
+    shut_down(exporter.as_ref()).await;
     let ledger = context.telemetry.ledger(&format!("exporter/{id}"), Signal::Traces);
     assert_eq!(ledger.buffered.get(), 0);
     let lost = ledger.dropped("retries_exhausted").get() + ledger.dropped("shutdown").get();

@@ -34,7 +34,7 @@ const CONFIG: &str = include_str!("../demo/config.yaml");
 const REPLAY: Duration = Duration::from_secs(6);
 /// Between lines of progress.
 const PROGRESS: Duration = Duration::from_millis(500);
-/// After the replay, how long the pipeline may take to come to rest by itself.
+/// After the replay, how long the client, and then the pipeline, may take to come to rest by itself.
 const SETTLE: Duration = Duration::from_secs(5);
 /// What client and backend may hold; the recording is a fraction of that.
 const BUDGET: usize = 64 << 20;
@@ -77,7 +77,7 @@ async fn demo(keep_running: bool) -> Result<(), StartError> {
         )
         .await;
     }
-    client.shutdown().await;
+    client.shutdown(Instant::now() + SETTLE).await;
     settle(&sampler, spans as u64).await;
 
     let telemetry = service.telemetry();
@@ -119,7 +119,7 @@ async fn settle(sampler: &Ledger, spans: u64) {
 fn client(port: u16) -> Result<Arc<dyn Consumer>, StartError> {
     let yaml = format!("{{endpoint: '127.0.0.1:{port}', tls: {{insecure: true}}, compression: none}}");
     let (config, _) = read_str(&yaml, grpc::GrpcConfig::read);
-    let context = ExporterContext { budget: Budget::new(BUDGET), telemetry: Telemetry::new(), grace: SETTLE };
+    let context = ExporterContext { budget: Budget::new(BUDGET), telemetry: Telemetry::new() };
     Ok(grpc::build("demo", config, &context)?)
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use forebay_config::ComponentId;
@@ -14,6 +15,7 @@ use forebay_samplers::tail::Grant;
 use http::StatusCode;
 use prometheus::TextEncoder;
 use thiserror::Error;
+use tokio::time::Instant;
 
 use crate::components::{Context, Extension, Receiver, StartError};
 use crate::http_server::{HttpServer, body, status};
@@ -27,6 +29,8 @@ pub(crate) struct Service {
     exporters: BTreeMap<ComponentId, Arc<dyn Consumer>>,
     extensions: Vec<Arc<dyn Extension>>,
     context: Arc<Context>,
+    /// How long stopping may take in all.
+    grace: Duration,
     _metrics: Option<HttpServer>,
 }
 
@@ -55,6 +59,7 @@ impl Service {
             exporters: BTreeMap::new(),
             extensions: Vec::new(),
             context,
+            grace: settings.process.shutdown_grace,
             _metrics: metrics,
         };
         for id in std::mem::take(&mut settings.extension_order) {
@@ -75,18 +80,22 @@ impl Service {
         self.context.telemetry.clone()
     }
 
-    /// Stops accepting, decides and delivers what is held, and ends.
+    /// Stops accepting, decides and delivers what is held, and ends: all of it within the grace.
+    ///
+    /// There is one deadline for all, but a stage that is stuck leaves time to those behind it: of what is left
+    /// when their turn comes, clients may use a quarter, each processor of a pipeline half, and exporters
+    /// everything.
     pub(crate) async fn stop(self) {
         self.extensions.iter().for_each(|extension| extension.pipelines_running(false));
-        let grace = self.context.grace;
-        join_all(self.receivers.into_iter().map(|receiver| receiver.stop(grace / 4))).await;
+        let end = Instant::now() + self.grace;
+        join_all(self.receivers.into_iter().map(|receiver| receiver.stop(share(end, 4)))).await;
         join_all(self.processors.iter().map(|pipeline| async move {
             for processor in pipeline {
-                processor.shutdown().await;
+                processor.shutdown(share(end, 2)).await;
             }
         }))
         .await;
-        join_all(self.exporters.values().map(|exporter| exporter.shutdown())).await;
+        join_all(self.exporters.values().map(|exporter| exporter.shutdown(end))).await;
     }
 
     /// Builds the exporters that some pipeline uses; pipelines share them.
@@ -179,11 +188,9 @@ fn context(settings: &Settings) -> Context {
             pending_bytes: process.pending_bytes(samplers),
             shards: process.shards,
             record_policy: process.gates.record_policy,
-            grace: process.shutdown_grace,
         },
         budget,
         telemetry: Telemetry::new(),
-        grace: process.shutdown_grace,
     }
 }
 
@@ -206,6 +213,15 @@ fn failed(kind: &str, id: &ComponentId) -> impl FnOnce(StartError) -> ServiceErr
     move |error| ServiceError { what, error }
 }
 
+/// When the first of so many equal parts of the time that is left is over.
+fn share(end: Instant, parts: u32) -> Instant {
+    let now = Instant::now();
+    now + end.saturating_duration_since(now) / parts
+}
+
 async fn join_all<F: Future<Output = ()>>(futures: impl Iterator<Item = F>) {
     futures_util::future::join_all(futures).await;
 }
+
+#[cfg(test)]
+mod tests;

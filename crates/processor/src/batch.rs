@@ -31,7 +31,7 @@ pub struct BatchConfig {
 /// The `batch` processor of one pipeline.
 pub struct BatchProcessor {
     sender: mpsc::Sender<Batch>,
-    stop: watch::Sender<bool>,
+    deadline: watch::Sender<Option<Instant>>,
     task: Mutex<Option<JoinHandle<()>>>,
     ledger: Ledger,
 }
@@ -42,7 +42,7 @@ struct Collector {
     signal: Signal,
     outlet: Outlet,
     budget: Budget,
-    stopped: watch::Receiver<bool>,
+    deadline: watch::Receiver<Option<Instant>>,
     parts: Vec<Batch>,
     items: usize,
     bytes: usize,
@@ -92,8 +92,8 @@ impl BatchConfig {
 }
 
 impl BatchProcessor {
-    /// Starts the processor called `id` for batches of `signal`, which hands on to `next`. At shutdown, `next` may
-    /// refuse for as long as `grace`. Must be called within a Tokio runtime.
+    /// Starts the processor called `id` for batches of `signal`, which hands on to `next`. Must be
+    /// called within a Tokio runtime.
     #[must_use]
     pub fn start(
         id: &str,
@@ -101,25 +101,24 @@ impl BatchProcessor {
         signal: Signal,
         budget: Budget,
         telemetry: &Telemetry,
-        grace: Duration,
         next: Arc<dyn Consumer>,
     ) -> Self {
         let ledger = telemetry.ledger(&format!("processor/{id}"), signal);
         let (sender, queue) = mpsc::channel(QUEUE);
-        let (stop, stopped) = watch::channel(false);
+        let (deadline, stopped) = watch::channel(None);
         let collector = Collector {
             config,
             signal,
-            outlet: Outlet::new(next, ledger.clone(), stopped.clone(), grace),
+            outlet: Outlet::new(next, ledger.clone(), stopped.clone()),
             budget,
-            stopped,
+            deadline: stopped,
             parts: Vec::new(),
             items: 0,
             bytes: 0,
             since: None,
         };
         let task = tokio::spawn(collector.run(queue));
-        Self { sender, stop, task: Mutex::new(Some(task)), ledger }
+        Self { sender, deadline, task: Mutex::new(Some(task)), ledger }
     }
 }
 
@@ -140,9 +139,9 @@ impl Consumer for BatchProcessor {
         })
     }
 
-    fn shutdown(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async {
-            self.stop.send_replace(true);
+    fn shutdown(&self, deadline: Instant) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            self.deadline.send_replace(Some(deadline));
             if let Some(task) = self.task.lock().await.take() {
                 // The task does not panic; were it to, its batch is lost with it and there is no more to do.
                 let _ = task.await;
@@ -153,7 +152,7 @@ impl Consumer for BatchProcessor {
 
 impl Collector {
     async fn run(mut self, mut queue: mpsc::Receiver<Batch>) {
-        let mut stopped = self.stopped.clone();
+        let mut deadline = self.deadline.clone();
         loop {
             let due = self.since.map(|since| since + self.config.timeout);
             tokio::select! {
@@ -163,7 +162,7 @@ impl Collector {
                     Some(batch) => self.add(batch).await,
                     None => break,
                 },
-                () = until_stopped(&mut stopped), if !queue.is_closed() => queue.close(),
+                _ = until_stopped(&mut deadline), if !queue.is_closed() => queue.close(),
             }
         }
         self.flush().await;

@@ -293,11 +293,14 @@ impl<'a> Gathering<'a> {
         if needed > self.most {
             return Err(self.allowance.exceeded());
         }
+        // What is only expected must not make a body too large for the budget.
+        let budget = &self.allowance.budget;
+        let within_budget = self.charge.bytes() + budget.limit().saturating_sub(budget.used());
         let capacity = needed
             .saturating_mul(self.growth)
             .max(length.saturating_add(expected))
             .max(SMALLEST)
-            .min(enough.max(needed))
+            .min(enough.min(within_budget).max(needed))
             .min(self.most);
         let room = self.reserve(capacity - self.charge.bytes()).await?;
         self.bytes.reserve_exact(capacity - length);

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use forebay_config::Table;
+use forebay_config::{Place, Table};
 use forebay_pipeline::Signal;
 use forebay_tls::ServerTls;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -50,6 +50,8 @@ pub struct OtlpConfig {
 pub struct GrpcConfig {
     /// Where to listen.
     pub endpoint: Endpoint,
+    /// Where that is said.
+    pub place: Place,
     /// Without it, connections are not encrypted.
     pub tls: Option<ServerTls>,
     /// The largest message in bytes, decoded.
@@ -74,6 +76,8 @@ pub(crate) struct Keepalive {
 pub struct HttpConfig {
     /// Where to listen.
     pub endpoint: Endpoint,
+    /// Where that is said.
+    pub place: Place,
     /// Without it, connections are not encrypted.
     pub tls: Option<ServerTls>,
     /// The largest body in bytes, decoded.
@@ -111,19 +115,17 @@ impl OtlpConfig {
             grpc: protocols.table("grpc").map(|table| GrpcConfig::read(&table)),
             http: protocols.table("http").map(|table| HttpConfig::read(&table)),
         };
-        match &config {
-            Self { grpc: None, http: None } => {
-                protocols.error("grpc", "at least one of `grpc` and `http` is required");
-            }
-            Self { grpc: Some(grpc), http: Some(http) }
-                if grpc.endpoint == http.endpoint
-                    && !matches!(grpc.endpoint, Endpoint::Tcp { port: 0, .. }) =>
-            {
-                protocols.error("http", format!("`grpc` and `http` both listen on {}", grpc.endpoint));
-            }
-            _ => {}
+        if config.grpc.is_none() && config.http.is_none() {
+            protocols.error("grpc", "at least one of `grpc` and `http` is required");
         }
         config
+    }
+
+    /// Where it listens, and where that is said.
+    pub fn endpoints(&self) -> impl Iterator<Item = (&Endpoint, &Place)> {
+        let grpc = self.grpc.as_ref().map(|grpc| (&grpc.endpoint, &grpc.place));
+        let http = self.http.as_ref().map(|http| (&http.endpoint, &http.place));
+        grpc.into_iter().chain(http)
     }
 }
 
@@ -146,6 +148,7 @@ impl GrpcConfig {
         });
         Self {
             endpoint: Endpoint::read(table).unwrap_or(defaults.endpoint),
+            place: table.place("endpoint"),
             tls: tls(table),
             max_recv_msg_size: table
                 .integer("max_recv_msg_size_mib", 0..=4095usize)
@@ -172,6 +175,7 @@ impl Default for GrpcConfig {
     fn default() -> Self {
         Self {
             endpoint: Endpoint::Tcp { host: "localhost".into(), port: 4317 },
+            place: Place::default(),
             tls: None,
             max_recv_msg_size: GRPC_MESSAGE,
             max_concurrent_streams: STREAMS,
@@ -190,6 +194,7 @@ impl HttpConfig {
         let [traces, metrics, logs] = defaults.paths;
         Self {
             endpoint: Endpoint::read(table).unwrap_or(defaults.endpoint),
+            place: table.place("endpoint"),
             tls: tls(table),
             max_request_body_size: table
                 .integer("max_request_body_size", i64::MIN..=i64::from(u32::MAX))
@@ -217,6 +222,7 @@ impl Default for HttpConfig {
     fn default() -> Self {
         Self {
             endpoint: Endpoint::Tcp { host: "localhost".into(), port: 4318 },
+            place: Place::default(),
             tls: None,
             max_request_body_size: HTTP_BODY,
             max_concurrent_streams: STREAMS,

@@ -58,6 +58,8 @@ pub(crate) struct Life {
     pub(crate) cut: CancellationToken,
     /// Connections and their calls.
     pub(crate) tasks: TaskTracker,
+    /// What calls are handing on, which goes on without them.
+    pub(crate) deliveries: TaskTracker,
 }
 
 /// Everything about the connections of one endpoint.
@@ -70,8 +72,6 @@ pub(crate) struct Endpoint<S> {
     /// More are closed at once.
     pub(crate) max_connections: usize,
     pub(crate) service: Arc<S>,
-    /// For the log.
-    pub(crate) name: String,
 }
 
 /// What answers the calls of a connection.
@@ -118,7 +118,7 @@ where
 impl<S: Serve> Endpoint<S> {
     /// Accepts until the receiver stops.
     pub(crate) async fn run(self) {
-        let Self { listener, tls, protocol, lifetime, life, max_connections, service, name } = self;
+        let Self { listener, tls, protocol, lifetime, life, max_connections, service } = self;
         let protocol = Arc::new(protocol);
         let room = Arc::new(Semaphore::new(max_connections));
         let logged = Throttle::new();
@@ -129,7 +129,7 @@ impl<S: Serve> Endpoint<S> {
                 Err(error) if is_of_the_connection(&error) => continue,
                 Err(error) => {
                     if let Some(withheld) = logged.pass() {
-                        tracing::warn!(endpoint = name, %error, withheld, "cannot accept a connection");
+                        tracing::warn!(endpoint = %listener, %error, withheld, "cannot accept a connection");
                     }
                     sleep(ACCEPT_PAUSE).await;
                     continue;
@@ -138,7 +138,7 @@ impl<S: Serve> Endpoint<S> {
             let Ok(room) = Arc::clone(&room).try_acquire_owned() else {
                 if let Some(withheld) = logged.pass() {
                     tracing::warn!(
-                        endpoint = name,
+                        endpoint = %listener,
                         withheld,
                         "closed a connection: {max_connections} are open"
                     );

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
@@ -88,6 +88,19 @@ impl Endpoint {
         }
     }
 
+    /// Whether at most one of the two can be listened on: the same socket, or the same port of addresses of
+    /// which one includes the other. Port 0 is another one each time. Names are not looked up.
+    #[must_use]
+    pub fn clashes_with(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Unix(a), Self::Unix(b)) => a == b,
+            (Self::Tcp { host: a, port: one }, Self::Tcp { host: b, port: other }) => {
+                *one != 0 && one == other && hosts_overlap(a, b)
+            }
+            _ => false,
+        }
+    }
+
     fn unix(endpoint: &str) -> Result<Self, EndpointError> {
         let path = endpoint.strip_prefix("unix://").or(endpoint.strip_prefix("unix:")).unwrap_or(endpoint);
         if path.is_empty() { Err(EndpointError::NoPath) } else { Ok(Self::Unix(path.into())) }
@@ -103,6 +116,25 @@ impl Endpoint {
                 Ok(Listener::Unix { listener, path: path.clone() })
             }
         }
+    }
+}
+
+fn hosts_overlap(a: &str, b: &str) -> bool {
+    // The unspecified IPv6 address listens for IPv4 too, as it is bound here.
+    let includes = |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+    match (address(a), address(b)) {
+        (Some(a), Some(b)) => a == b || includes(a, b) || includes(b, a),
+        (Some(address), None) | (None, Some(address)) => address.is_unspecified(),
+        (None, None) => a.eq_ignore_ascii_case(b),
+    }
+}
+
+/// The address that a host is bound as, as far as that can be told without looking it up.
+fn address(host: &str) -> Option<IpAddr> {
+    match host {
+        "" => Some(Ipv6Addr::UNSPECIFIED.into()),
+        "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
+        _ => host.parse().ok().map(|address: IpAddr| address.to_canonical()),
     }
 }
 
@@ -174,6 +206,19 @@ impl Listener {
     }
 }
 
+impl fmt::Display for Listener {
+    /// The endpoint as it is bound, with the port that the system has chosen.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(listener) => match listener.local_addr() {
+                Ok(address) => write!(f, "{address}"),
+                Err(error) => write!(f, "{error}"),
+            },
+            Self::Unix { path, .. } => write!(f, "unix://{}", path.display()),
+        }
+    }
+}
+
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Self::Unix { path, .. } = self
@@ -214,6 +259,51 @@ mod tests {
             let error = text.parse::<Endpoint>().unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_bound_together_clashes() {
+        let clash = |a: &str, b: &str| {
+            let (a, b): (Endpoint, Endpoint) = (a.parse().unwrap(), b.parse().unwrap());
+            assert_eq!(a.clashes_with(&b), b.clashes_with(&a));
+            a.clashes_with(&b)
+        };
+        for (a, b) in [
+            ("127.0.0.1:4317", "127.0.0.1:4317"),
+            ("localhost:4317", "127.0.0.1:4317"),
+            ("0.0.0.0:4317", "127.0.0.1:4317"),
+            ("0.0.0.0:4317", "collector.local:4317"),
+            (":4317", "0.0.0.0:4317"),
+            ("[::]:4317", "127.0.0.1:4317"),
+            ("[::]:4317", "[::1]:4317"),
+            ("[::ffff:127.0.0.1]:4317", "127.0.0.1:4317"),
+            ("Collector.local:4317", "collector.local:4317"),
+            ("unix:///run/otlp.sock", "unix:///run/./otlp.sock"),
+        ] {
+            assert!(clash(a, b), "{a} {b}");
+        }
+        for (a, b) in [
+            ("127.0.0.1:4317", "127.0.0.1:4318"),
+            ("127.0.0.1:4317", "127.0.0.2:4317"),
+            ("0.0.0.0:4317", "[::1]:4317"),
+            ("localhost:4317", "[::1]:4317"),
+            ("localhost:4317", "collector.local:4317"),
+            (":0", ":0"),
+            ("unix:///run/otlp.sock", "unix:///run/other.sock"),
+            ("unix:///run/otlp.sock", ":4317"),
+        ] {
+            assert!(!clash(a, b), "{a} {b}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listener_is_called_by_what_it_is_bound_to() {
+        let tcp = "localhost:0".parse::<Endpoint>().unwrap().bind().await.unwrap();
+        assert_eq!(tcp.to_string(), tcp.address().unwrap().to_string());
+        assert_ne!(tcp.address().unwrap().port(), 0);
+        let dir = tempfile::tempdir().unwrap();
+        let endpoint = Endpoint::Unix(dir.path().join("otlp.sock"));
+        assert_eq!(endpoint.bind().await.unwrap().to_string(), endpoint.to_string());
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use forebay_tls::{ServerTls, TlsError};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use thiserror::Error;
-use tokio::time::{Duration, Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::DropGuard;
 
@@ -34,8 +34,6 @@ const SEND_BUFFER: usize = 64 << 10;
 const MAX_HEADERS: u32 = 16 << 10;
 /// The same for HTTP/1, together with what is read of the body at a time.
 const HTTP1_BUFFER: usize = 128 << 10;
-/// For what was cut to be gone.
-const AFTER_CUT: Duration = Duration::from_secs(1);
 
 /// Where the requests of each signal go. A signal without a consumer is not served.
 #[derive(Clone, Default)]
@@ -112,7 +110,7 @@ impl OtlpReceiver {
             outputs: &outputs,
             budget: &budget,
             telemetry,
-            deliveries: &life.tasks,
+            deliveries: &life.deliveries,
         };
         let OtlpConfig { grpc, http } = config;
         let grpc = match grpc {
@@ -148,16 +146,21 @@ impl OtlpReceiver {
     }
 
     /// Stops: no new connections from now on, calls in flight may finish until `deadline`, and what is
-    /// still there then is cut.
+    /// still there then is cut. A delivery that has begun ends when the consumer lets it.
     pub async fn shutdown(self, deadline: Instant) {
-        let Life { stop, cut, tasks } = &self.life;
+        let Life { stop, cut, tasks, deliveries } = &self.life;
         stop.cancel();
         tasks.close();
-        if timeout_at(deadline, tasks.wait()).await.is_err() {
-            tracing::warn!(tasks = tasks.len(), "cutting connections that did not finish in time");
+        deliveries.close();
+        let finished = async {
+            tasks.wait().await;
+            deliveries.wait().await;
+        };
+        if timeout_at(deadline, finished).await.is_err() {
+            let (tasks, deliveries) = (tasks.len(), deliveries.len());
+            tracing::warn!(tasks, deliveries, "cutting connections that did not finish in time");
             cut.cancel();
-            // A consumer that never returns is not waited for.
-            let _ = timeout(AFTER_CUT, tasks.wait()).await;
+            self.life.tasks.wait().await;
         }
     }
 }
@@ -188,7 +191,6 @@ async fn grpc_endpoint(
         life: life.clone(),
         max_connections: connection::most(surroundings.budget),
         service: Arc::new(Services { intake, read_timeout: config.read_timeout }),
-        name: config.endpoint.to_string(),
     })
 }
 
@@ -228,7 +230,6 @@ async fn http_endpoint(
             response_headers: config.response_headers,
             read_timeout: config.read_timeout,
         }),
-        name: config.endpoint.to_string(),
     })
 }
 
@@ -239,7 +240,7 @@ async fn bind(receiver: &str, protocol: &'static str, endpoint: &Endpoint) -> Re
         endpoint: endpoint.clone(),
         source,
     })?;
-    tracing::info!(receiver, protocol, %endpoint, "listening");
+    tracing::info!(receiver, protocol, endpoint = %listener, "listening");
     Ok(listener)
 }
 

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tonic::codec::CompressionEncoding;
 
 use super::*;
-use crate::testing::{Answer, Backend, Pki, Seen, context, fate, spans};
+use crate::testing::{Answer, Backend, Pki, Seen, context, fate, shut_down, spans};
 
 const RETRY: &str = "retry_on_failure: {initial_interval: 20ms, max_interval: 50ms}";
 
@@ -151,7 +151,7 @@ async fn merged_batches_are_one_message() {
     for batch in batches.clone() {
         exporter.consume(batch).await.unwrap();
     }
-    exporter.shutdown().await;
+    shut_down(exporter.as_ref()).await;
     let seen = backend.seen();
     assert_eq!(seen.len(), 1);
     assert!(message(&seen[0]) == batches.map(|batch| batch.bytes).concat());
@@ -166,7 +166,7 @@ async fn each_signal_has_its_method_and_the_authority_can_be_set() {
     for signal in Signal::ALL {
         exporter.consume(Batch::new(signal, Bytes::from_static(&[10, 0]), 1)).await.unwrap();
     }
-    exporter.shutdown().await;
+    shut_down(exporter.as_ref()).await;
     let mut paths: Vec<String> = backend.seen().into_iter().map(|seen| seen.path).collect();
     paths.sort_unstable();
     let mut expected = Signal::ALL.map(Signal::grpc_path);

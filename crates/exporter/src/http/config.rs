@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use forebay_config::Table;
+use forebay_config::{Table, Value};
 use forebay_pipeline::Signal;
 use forebay_tls::ClientTls;
 use http::uri::Scheme;
@@ -49,6 +49,8 @@ pub(super) struct Urls {
     traces: Option<Uri>,
     metrics: Option<Uri>,
     logs: Option<Uri>,
+    /// Signals for which none is given, while there is one for others.
+    unserved: Vec<Signal>,
 }
 
 impl Default for HttpConfig {
@@ -128,6 +130,14 @@ impl HttpConfig {
     }
 }
 
+impl HttpConfig {
+    /// Signals for which no endpoint is given, while there is one for others.
+    #[must_use]
+    pub fn unserved(&self) -> &[Signal] {
+        &self.urls.unserved
+    }
+}
+
 impl Encoding {
     /// The type of a request body.
     pub(super) fn media_type(self) -> &'static str {
@@ -158,16 +168,12 @@ impl Urls {
                 checked(table, "endpoint", &url)
             }),
         };
-        let urls = Self {
+        Self {
             traces: of("traces_endpoint", Signal::Traces),
             metrics: of("metrics_endpoint", Signal::Metrics),
             logs: of("logs_endpoint", Signal::Logs),
-        };
-        let keys = ["endpoint", "traces_endpoint", "metrics_endpoint", "logs_endpoint"];
-        if urls == Self::default() && !keys.iter().any(|key| table.has(key)) {
-            table.error("endpoint", "`endpoint` is required, or an endpoint for each signal");
+            unserved: unserved(table),
         }
-        urls
     }
 
     pub(super) fn of(&self, signal: Signal) -> Option<&Uri> {
@@ -177,6 +183,28 @@ impl Urls {
             Signal::Logs => self.logs.as_ref(),
         }
     }
+}
+
+/// The signals for which no endpoint is given, not even a wrong one. That there is none at all is said here.
+fn unserved(table: &Table<'_>) -> Vec<Signal> {
+    let own = [
+        ("traces_endpoint", Signal::Traces),
+        ("metrics_endpoint", Signal::Metrics),
+        ("logs_endpoint", Signal::Logs),
+    ];
+    let is_given = |key| {
+        table.get(key).is_some_and(|given| {
+            !given.is_null() && !matches!(&given.node().value, Value::String(text) if text.is_empty())
+        })
+    };
+    if is_given("endpoint") {
+        return Vec::new();
+    }
+    if !own.iter().any(|(key, _)| is_given(key)) {
+        table.error("endpoint", "`endpoint` is required, or an endpoint for each signal");
+        return Vec::new();
+    }
+    own.into_iter().filter(|(key, _)| !is_given(key)).map(|(_, signal)| signal).collect()
 }
 
 fn checked(table: &Table<'_>, key: &'static str, text: &str) -> Option<Uri> {
@@ -239,6 +267,11 @@ mod tests {
         let (config, diagnostics) = read_str("traces_endpoint: http://b/in", HttpConfig::read);
         assert!(diagnostics.is_empty());
         assert!(config.urls.of(Signal::Metrics).is_none());
+        assert_eq!(config.unserved(), [Signal::Metrics, Signal::Logs]);
+        let (config, _) = read_str("{metrics_endpoint: http://b, traces_endpoint: 5}", HttpConfig::read);
+        assert_eq!(config.unserved(), [Signal::Logs], "what is wrong is said once");
+        let (config, _) = read_str("{endpoint: http://a, logs_endpoint: ''}", HttpConfig::read);
+        assert_eq!(config.unserved(), []);
     }
 
     #[test]
@@ -257,8 +290,11 @@ mod tests {
             assert!(text.contains(problem), "{endpoint}: {text}");
             assert!(text.contains("1 error\n"), "{text}");
         }
-        let (_, diagnostics) = read_str("{}", HttpConfig::read);
-        assert!(diagnostics.render(false).contains("`endpoint` is required"));
+        for nothing in ["{}", "endpoint: ''", "{endpoint: , traces_endpoint: ''}"] {
+            let (config, diagnostics) = read_str(nothing, HttpConfig::read);
+            assert!(diagnostics.render(false).contains("`endpoint` is required"), "{nothing}");
+            assert_eq!(config.unserved(), []);
+        }
     }
 
     #[test]

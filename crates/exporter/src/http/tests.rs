@@ -6,7 +6,7 @@ use forebay_pipeline::{Batch, Refusal};
 use http::{Response, Version};
 
 use super::*;
-use crate::testing::{Answer, Backend, Pki, Seen, context, fate, spans};
+use crate::testing::{Answer, Backend, Pki, Seen, context, fate, shut_down, spans};
 
 const RETRY: &str = "retry_on_failure: {initial_interval: 20ms, max_interval: 50ms}";
 
@@ -97,7 +97,7 @@ async fn merged_batches_are_one_body() {
         for batch in batches.clone() {
             exporter.consume(batch).await.unwrap();
         }
-        exporter.shutdown().await;
+        shut_down(exporter.as_ref()).await;
         let seen = backend.seen();
         assert_eq!(seen.len(), 1);
         let sent = match encoding {
@@ -117,7 +117,7 @@ async fn each_signal_goes_to_its_own_url() {
     for signal in Signal::ALL {
         exporter.consume(Batch::new(signal, Bytes::from_static(&[10, 0]), 1)).await.unwrap();
     }
-    exporter.shutdown().await;
+    shut_down(exporter.as_ref()).await;
     let mut paths: Vec<String> = backend.seen().into_iter().map(|seen| seen.path).collect();
     paths.sort_unstable();
     assert_eq!(paths, ["/base/v1/metrics", "/base/v1/traces", "/logs?a=b"]);

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use forebay_pipeline::{Batch, Refusal, Signal, Throttle};
+use forebay_pipeline::{Batch, Refusal, Signal, Throttle, until_stopped};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
@@ -32,7 +32,7 @@ pub(super) struct Lane<T> {
     account: Account,
     metrics: QueueMetrics,
     queue: Option<Queue>,
-    /// When a shutdown, once begun, gives up.
+    /// When a shutdown, once begun, has to be over.
     deadline: watch::Sender<Option<Instant>>,
     task: Mutex<Option<JoinHandle<()>>>,
     failures: Throttle,
@@ -49,7 +49,7 @@ enum Verdict {
     Rejected(String),
     /// The time for retries is over, or they are not wanted.
     Exhausted(String),
-    /// The grace of a shutdown is over.
+    /// A shutdown has to be over.
     Shutdown,
 }
 
@@ -111,9 +111,9 @@ impl<T: Transport> Lane<T> {
         Ok(())
     }
 
-    /// Sends and retries what is queued for as long as the grace lasts, and says what is lost.
-    pub(super) async fn shutdown(&self) {
-        self.deadline.send_replace(Some(Instant::now() + self.shared.context.grace));
+    /// Sends and retries what is queued until `deadline`, and says what is lost.
+    pub(super) async fn shutdown(&self, deadline: Instant) {
+        self.deadline.send_replace(Some(deadline));
         if let Some(queue) = &self.queue {
             queue.close();
         }
@@ -127,9 +127,8 @@ impl<T: Transport> Lane<T> {
         if lost > 0 {
             error!(
                 exporter = self.shared.id,
-                "shutdown: {lost} {} could not be delivered within {:?} and are lost",
+                "shutdown: {lost} {} could not be delivered in time and are lost",
                 self.signal.items(),
-                self.shared.context.grace,
             );
         }
     }
@@ -167,7 +166,7 @@ impl<T: Transport> Lane<T> {
         let _in_flight = InFlight::enter(&self.metrics.in_flight);
         tokio::select! {
             biased;
-            () = self.grace_over() => Verdict::Shutdown,
+            () = self.time_is_up() => Verdict::Shutdown,
             verdict = self.attempts(pieces) => verdict,
         }
     }
@@ -235,14 +234,9 @@ impl<T: Transport> Lane<T> {
         }
     }
 
-    /// Ends when the grace of a shutdown does.
-    async fn grace_over(&self) {
-        let mut deadline = self.deadline.subscribe();
-        let begun = deadline.wait_for(Option::is_some).await.ok().and_then(|begun| *begun);
-        match begun {
-            Some(deadline) => sleep_until(deadline).await,
-            None => std::future::pending().await,
-        }
+    /// Ends when a shutdown has to be over.
+    async fn time_is_up(&self) {
+        sleep_until(until_stopped(&mut self.deadline.subscribe()).await).await;
     }
 
     /// Counts and logs how `items` fared. If they were not `taken`, their sender still owns them, and

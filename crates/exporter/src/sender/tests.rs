@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::*;
 use crate::queue::{BatchConfig, QueueConfig};
 use crate::retry::RetryConfig;
-use crate::testing::{context, spans};
+use crate::testing::{GRACE, context, shut_down, spans};
 use crate::transport::{Outcome, Payload};
 
 /// What a scripted destination does with an attempt.
@@ -132,7 +132,7 @@ async fn what_is_taken_is_sent_and_counted() {
     let (script, context) = (Script::new([], delivered()), context());
     let sender = sender(&script, config(), &context);
     sender.consume(batch(3)).await.unwrap();
-    sender.shutdown().await;
+    shut_down(&sender).await;
     assert_eq!(sums(&context), Sums { incoming: 3, outgoing: 3, ..Sums::default() });
     assert_eq!(context.budget.used(), 0);
     for line in [
@@ -195,7 +195,7 @@ async fn a_time_beyond_all_clocks_is_only_a_long_wait() {
     sender.consume(batch(3)).await.unwrap();
     sleep(Duration::from_secs(3600)).await;
     assert_eq!(sums(&context).buffered, 3);
-    sender.shutdown().await;
+    shut_down(&sender).await;
     assert_eq!(sums(&context).outgoing, 3);
 }
 
@@ -283,7 +283,7 @@ async fn a_burst_of_many_small_batches_loses_nothing_and_makes_few_requests() {
     for _ in 0..5000 {
         sender.consume(batch(12)).await.unwrap();
     }
-    sender.shutdown().await;
+    shut_down(&sender).await;
     assert_eq!(sums(&context).outgoing, 60_000);
     assert!(script.attempts().len() < 20, "{}", script.attempts().len());
 }
@@ -310,7 +310,7 @@ async fn a_large_request_is_cut_below_the_limit_of_backends() {
     let large = spans(5000, 2000);
     assert!(large.bytes.len() > 2 * MESSAGE_LIMIT);
     sender.consume(large).await.unwrap();
-    sender.shutdown().await;
+    shut_down(&sender).await;
     let sizes: Vec<usize> = script.attempts().iter().map(|(_, size)| *size).collect();
     assert_eq!(sizes.len(), 3, "{sizes:?}");
     assert!(sizes.iter().all(|size| *size <= MESSAGE_LIMIT), "{sizes:?}");
@@ -324,7 +324,7 @@ async fn a_large_request_is_cut_to_the_largest_batch() {
     let queue = QueueConfig { batch: Some(batching), ..QueueConfig::default() };
     let sender = sender(&script, SendingConfig { queue: Some(queue), ..config() }, &context);
     sender.consume(spans(100, 10)).await.unwrap();
-    sender.shutdown().await;
+    shut_down(&sender).await;
     assert_eq!(script.attempts().len(), 3);
     assert_eq!(sums(&context).outgoing, 100);
 }
@@ -369,7 +369,7 @@ async fn a_sender_that_goes_away_while_it_waits_changes_nothing() {
         let sender = sender(&script, waiting(queue), &context);
         let impatient = tokio::time::timeout(Duration::from_millis(1), sender.consume(batch(3)));
         assert!(impatient.await.is_err());
-        sender.shutdown().await;
+        shut_down(&sender).await;
         let sums = sums(&context);
         assert_eq!((sums.incoming, sums.buffered), (sums.outgoing, 0));
         assert_eq!(context.budget.used(), 0);
@@ -389,7 +389,7 @@ async fn a_shutdown_cuts_back_off_short_and_delivers_when_the_backend_returns() 
     }
     sleep(Duration::from_millis(10)).await;
     let before = Instant::now();
-    sender.shutdown().await;
+    shut_down(&sender).await;
     assert!(before.elapsed() < Duration::from_secs(2), "{:?}", before.elapsed());
     assert_eq!(sums(&context), Sums { incoming: 200_000, outgoing: 200_000, ..Sums::default() });
 }
@@ -400,13 +400,13 @@ async fn a_shutdown_keeps_to_times_that_the_destination_names() {
     let sender = sender(&script, config(), &context);
     sender.consume(batch(3)).await.unwrap();
     sleep(Duration::from_secs(1)).await;
-    sender.shutdown().await;
+    shut_down(&sender).await;
     assert_eq!(script.seconds(), [0.0, 1.0, 9.0]);
     assert_eq!(sums(&context).outgoing, 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_shutdown_cannot_deliver_is_counted_when_its_grace_is_over() {
+async fn what_a_shutdown_cannot_deliver_is_counted_by_its_deadline() {
     for step in [failed(), throttled(100), throttled(0), Step::Hang] {
         let (script, context) = (Script::new([], step), context());
         let sender = sender(&script, config(), &context);
@@ -414,9 +414,9 @@ async fn what_a_shutdown_cannot_deliver_is_counted_when_its_grace_is_over() {
             sender.consume(batch(10_000)).await.unwrap();
         }
         let before = Instant::now();
-        sender.shutdown().await;
+        shut_down(&sender).await;
         assert_eq!(sums(&context), Sums { incoming: 200_000, shutdown: 200_000, ..Sums::default() });
-        assert_eq!(before.elapsed(), context.grace);
+        assert_eq!(before.elapsed(), GRACE);
         assert_eq!(context.budget.used(), 0);
     }
 }
@@ -429,7 +429,7 @@ async fn a_slow_backend_gets_everything_at_shutdown() {
     for _ in 0..100 {
         sender.consume(batch(10_000)).await.unwrap();
     }
-    sender.shutdown().await;
+    shut_down(&sender).await;
     assert_eq!(sums(&context).outgoing, 1_000_000);
 }
 
@@ -471,7 +471,7 @@ async fn an_empty_request_is_not_worth_sending() {
     let (script, context) = (Script::new([], delivered()), context());
     let sender = sender(&script, config(), &context);
     sender.consume(batch(0)).await.unwrap();
-    sender.shutdown().await;
+    shut_down(&sender).await;
     assert!(script.attempts().is_empty());
 }
 
@@ -535,7 +535,7 @@ proptest! {
                 let elsewhere = now.outgoing + now.rejected + now.exhausted + now.shutdown;
                 assert_eq!(now.incoming, elsewhere + now.buffered.cast_unsigned());
             }
-            sender.shutdown().await;
+            shut_down(sender.as_ref()).await;
             let mut taken = 0;
             for sender in senders {
                 taken += sender.await.unwrap();

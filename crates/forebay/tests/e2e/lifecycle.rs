@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use forebay_otlp::Signal;
 use http::Method;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::harness::{
@@ -97,7 +97,7 @@ async fn what_cannot_be_delivered_in_time_is_lost_aloud() {
     process.signal("TERM").await;
     let (code, log) = process.ended().await;
     assert_eq!(code, Some(0));
-    assert!(log.contains("2 spans could not be delivered within 100ms and are lost"), "{log}");
+    assert!(log.contains("2 spans could not be delivered in time and are lost"), "{log}");
 }
 
 #[tokio::test]
@@ -128,13 +128,78 @@ async fn a_client_that_never_finishes_does_not_hold_up_the_end() {
     let yaml = format!("--config=yaml:{}", patient(backend.address));
     let process = Forebay::start_with(&[&yaml, "--set=forebay.shutdown_grace=2s"], &[]).await;
     process.client().export(Signal::Traces, four_traces()).await.unwrap();
-    let mut stuck = TcpStream::connect(process.http).await.unwrap();
-    let head = "POST /v1/traces HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-protobuf\r\nContent-Length: 1000\r\n\r\n";
-    stuck.write_all(head.as_bytes()).await.unwrap();
+    let _stuck = stuck_client(&process).await;
     let mut silent = TcpStream::connect(process.grpc).await.unwrap();
     silent.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
     process.stop().await;
     assert_eq!(backend.traces().into_spans().len(), 4);
+}
+
+/// A client that announces a body and does not send it.
+async fn stuck_client(process: &Forebay) -> TcpStream {
+    let mut stream = TcpStream::connect(process.http).await.unwrap();
+    let head = "POST /v1/traces HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-protobuf\r\nContent-Length: 1000\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn with_everything_stuck_each_stage_has_its_time_and_every_span_is_accounted_for() {
+    let (dead, healthy) = (Backend::start().await, Backend::start().await);
+    dead.behave(Behaviour::Hang);
+    let yaml = format!("--config=yaml:{}", patient(dead.address));
+    let neighbour = format!(
+        "--config=yaml:{{exporters: {{otlp/healthy: {{endpoint: '{}', tls: {{insecure: true}}}}, otlp: {{sending_queue: \
+            {{queue_size: 1, block_on_overflow: true}}}}}}}}",
+        healthy.address
+    );
+    let process = Forebay::start_with(
+        &[
+            &yaml,
+            &neighbour,
+            "--set=service.pipelines.traces.exporters=[otlp, otlp/healthy]",
+            "--set=processors.tail_sampling.decision_wait=10ms",
+            "--set=forebay.shutdown_grace=6s",
+            // So that what is decided together leaves together.
+            "--set=forebay.shards=1",
+        ],
+        &[],
+    )
+    .await;
+    let (sampler, exporter) = ("processor/tail_sampling", "exporter/otlp");
+
+    // The first request fills the queue, the second waits for room in it, the third waits for the second.
+    let second = (1..=3).map(|id| span_of(0x0002_00ff_ffff_ffff_ffff, id));
+    let third = [span_of(0x0003_00ff_ffff_ffff_ffff, 1)];
+    process.client().export(Signal::Traces, four_traces()).await.unwrap();
+    process.until("a full queue", |metrics| metrics.stage(exporter, "traces", "buffered") == 4).await;
+    process.client().export(Signal::Traces, request_of(second)).await.unwrap();
+    healthy.until_spans(7).await;
+    process.client().export(Signal::Traces, request_of(third)).await.unwrap();
+    let mut stuck = stuck_client(&process).await;
+
+    process.signal("TERM").await;
+    let metrics = process
+        .until("a sampler that has given up", |metrics| metrics.dropped(sampler, "shutdown") == 4)
+        .await;
+    assert_eq!(metrics.unbalanced(), Vec::<String>::new());
+    assert_eq!(metrics.sum("otelcol_receiver_accepted_spans", &[]), 12);
+    assert_eq!(metrics.stage(sampler, "traces", "buffered"), 0);
+    assert_eq!(metrics.dropped(sampler, "not_sampled"), 4);
+    assert_eq!(metrics.stage(exporter, "traces", "buffered"), 4, "the exporter has time of its own");
+    let mut answer = Vec::new();
+    // Cut, with or without a reset.
+    let _ = stuck.read_to_end(&mut answer).await;
+    assert!(answer.is_empty());
+
+    let (code, log) = process.ended().await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("shutdown: 4 spans could not be delivered in time and are lost"), "{log}");
+    assert_eq!(
+        healthy.traces().into_spans().len(),
+        8,
+        "what the dead backend cannot take is not its neighbour's loss"
+    );
 }
 
 #[tokio::test]

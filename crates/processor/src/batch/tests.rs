@@ -53,9 +53,7 @@ fn start(yaml: &str) -> Fixture {
     assert!(!problems.has_errors(), "{}", problems.render(false));
     let (sink, budget, telemetry) = (Arc::new(Sink::default()), Budget::new(1 << 20), Telemetry::new());
     let next = Arc::clone(&sink) as Arc<dyn Consumer>;
-    let grace = Duration::from_secs(5);
-    let processor =
-        BatchProcessor::start("batch", config, Signal::Traces, budget.clone(), &telemetry, grace, next);
+    let processor = BatchProcessor::start("batch", config, Signal::Traces, budget.clone(), &telemetry, next);
     Fixture { processor, sink, budget, ledger: telemetry.ledger("processor/batch", Signal::Traces) }
 }
 
@@ -65,7 +63,7 @@ async fn a_batch_leaves_when_it_is_large_enough() {
     for _ in 0..4 {
         processor.consume(request(6)).await.unwrap();
     }
-    processor.shutdown().await;
+    processor.shutdown(Instant::now() + Duration::from_secs(5)).await;
     assert_eq!(sink.sizes(), [12, 12]);
     let bytes: usize = (0..2).map(|_| request(6).bytes.len()).sum();
     assert_eq!(sink.batches.lock().unwrap()[0].bytes.len(), bytes);
@@ -86,7 +84,7 @@ async fn a_batch_leaves_when_its_first_item_has_waited_long_enough() {
 async fn a_batch_is_cut_to_the_largest_size() {
     let Fixture { processor, sink, .. } = start("{send_batch_size: 4, send_batch_max_size: 4, timeout: 1h}");
     processor.consume(request(10)).await.unwrap();
-    processor.shutdown().await;
+    processor.shutdown(Instant::now() + Duration::from_secs(5)).await;
     assert_eq!(sink.sizes(), [4, 4, 2]);
 }
 
@@ -101,7 +99,7 @@ async fn nothing_is_lost_while_the_next_component_refuses() {
     assert!(taken > 0);
     assert_eq!(ledger.buffered.get(), i64::from(taken));
     *sink.refusing.lock().unwrap() = false;
-    processor.shutdown().await;
+    processor.shutdown(Instant::now() + Duration::from_secs(5)).await;
     assert_eq!(sink.sizes().iter().sum::<usize>(), usize::try_from(taken).unwrap());
     assert_eq!((ledger.incoming.get(), ledger.buffered.get()), (ledger.outgoing.get(), 0));
     sink.batches.lock().unwrap().clear();

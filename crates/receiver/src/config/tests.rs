@@ -111,7 +111,6 @@ fn mistakes_are_named() {
         ("protocols: {}", "at least one of `grpc` and `http`"),
         ("protocols: {grpc: {endpoint: 'http://localhost:4317'}}", "is a URL"),
         ("protocols: {grpc: {endpoint: 'localhost:x'}}", "is not a port"),
-        ("protocols: {grpc: {endpoint: 'a:1'}, http: {endpoint: 'a:1'}}", "both listen on a:1"),
         ("protocols: {grpc: {auth: {authenticator: oidc}}}", "authenticators are not supported"),
         ("protocols: {http: {auth: {authenticator: oidc}}}", "authenticators are not supported"),
         ("protocols: {http: {tls: {cert_file: /nowhere, key_file: /nowhere}}}", "cannot read `/nowhere`"),

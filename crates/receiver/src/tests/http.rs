@@ -1,4 +1,5 @@
 use forebay_otlp::response::{PartialSuccess, Status};
+use forebay_otlp::wire;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
@@ -238,6 +239,16 @@ async fn a_connection_closes_after_length_and_chunks_and_only_then() {
     assert_eq!(answer.status, 200);
     assert!(is_closed(stream).await);
     assert_eq!(fixture.sink.bytes(), vec![body; 4]);
+}
+
+#[tokio::test]
+async fn a_body_of_unknown_length_may_fill_the_budget() {
+    let fixture = Fixture::with_budget("protocols: {http: {endpoint: '127.0.0.1:0'}}", 1 << 20).await;
+    let mut body = request(&[ID]);
+    wire::put_bytes(&mut body, 15, &[0; 900 << 10]);
+    let answer = exchange(&mut fixture.http1().await, chunked(PROTOBUF_LINE, &body)).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(fixture.sink.bytes(), [body]);
 }
 
 #[tokio::test]

@@ -144,6 +144,34 @@ async fn shutdown_cuts_who_does_not_finish() {
 }
 
 #[tokio::test]
+async fn shutdown_does_not_wait_for_a_consumer_that_never_returns() {
+    let fixture = Fixture::start(BOTH).await;
+    fixture.sink.gate.forget_permits(1_000_000);
+    let (grpc, http) = (fixture.grpc().await, fixture.http2().await);
+    let (message, body) = (framed(false, &request(&[ID])), request(&[ID]));
+    let calls = [
+        tokio::spawn(async move {
+            grpc.send(TRACES, &[("content-type", "application/grpc")], message, false).await.map(drop)
+        }),
+        tokio::spawn(async move {
+            let headers = [("content-type", "application/x-protobuf")];
+            http.send("/v1/traces", &headers, body, false).await.map(drop)
+        }),
+    ];
+    fixture.sink.arrived.acquire_many(2).await.unwrap().forget();
+    let sink = Arc::clone(&fixture.sink);
+    fixture.receiver.shutdown(Instant::now() + Duration::from_millis(50)).await;
+    for call in calls {
+        assert!(call.await.unwrap().is_err());
+    }
+    // What they were handing on has not been torn off.
+    sink.gate.add_permits(2);
+    while sink.taken.lock().unwrap().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn old_and_idle_connections_are_told_to_go() {
     for limit in ["max_connection_idle: 20ms", "max_connection_age: 20ms"] {
         let yaml = format!("{{keepalive: {{server_parameters: {{{limit}}}}}, endpoint: '127.0.0.1:0'}}");

@@ -27,7 +27,7 @@ use super::store::{LOG_BYTES_MAX, Nanos};
 /// The `tail_sampling` processor.
 pub struct TailProcessor {
     shards: Vec<mpsc::Sender<Job>>,
-    stop: watch::Sender<bool>,
+    deadline: watch::Sender<Option<Instant>>,
     tasks: Mutex<JoinSet<()>>,
     ledger: Ledger,
     hasher: RandomState,
@@ -44,8 +44,6 @@ pub struct Grant {
     pub shards: usize,
     /// Whether the policy that kept a trace is recorded on its spans.
     pub record_policy: bool,
-    /// How long the next component may refuse at shutdown before what is left is given up.
-    pub grace: Duration,
 }
 
 /// Spans for one shard.
@@ -91,10 +89,10 @@ impl TailProcessor {
         let ledger = telemetry.ledger(&format!("processor/{id}"), Signal::Traces);
         let drop_pending = config.drop_pending_traces_on_shutdown;
         let settings = settings(config, grant, shards);
-        let (stop, stopped) = watch::channel(false);
+        let (deadline, stopped) = watch::channel(None);
         let (outbox, outgoing) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
-        tasks.spawn(hand_on(outgoing, Outlet::new(next, ledger.clone(), stopped.clone(), grant.grace)));
+        tasks.spawn(hand_on(outgoing, Outlet::new(next, ledger.clone(), stopped.clone())));
         let epoch = Instant::now();
         let senders = (0..shards).map(|_| {
             let (jobs, queue) = mpsc::channel(SHARD_QUEUE);
@@ -112,7 +110,7 @@ impl TailProcessor {
             jobs
         });
         let shards = senders.collect();
-        Self { shards, stop, tasks: Mutex::new(tasks), ledger, hasher: RandomState::default() }
+        Self { shards, deadline, tasks: Mutex::new(tasks), ledger, hasher: RandomState::default() }
     }
 
     async fn distribute(&self, batch: Batch) -> Result<(), Refusal> {
@@ -155,9 +153,9 @@ impl Consumer for TailProcessor {
         Box::pin(self.distribute(batch))
     }
 
-    fn shutdown(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async {
-            self.stop.send_replace(true);
+    fn shutdown(&self, deadline: Instant) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            self.deadline.send_replace(Some(deadline));
             let mut tasks = self.tasks.lock().await;
             while tasks.join_next().await.is_some() {}
         })
@@ -181,7 +179,7 @@ fn settings(config: TailConfig, grant: &Grant, shards: usize) -> Settings {
 }
 
 impl Shard {
-    async fn run(mut self, mut queue: mpsc::Receiver<Job>, mut stopped: watch::Receiver<bool>) {
+    async fn run(mut self, mut queue: mpsc::Receiver<Job>, mut deadline: watch::Receiver<Option<Instant>>) {
         let mut out = Vec::new();
         loop {
             let due = self.sampler.next_due().map(|due| self.epoch + Duration::from_nanos(due));
@@ -193,7 +191,7 @@ impl Shard {
                     None => break,
                 },
                 // Senders are refused from now on; what is in the queue still comes.
-                () = until_stopped(&mut stopped), if !queue.is_closed() => queue.close(),
+                _ = until_stopped(&mut deadline), if !queue.is_closed() => queue.close(),
             }
             self.settle(&mut out);
         }

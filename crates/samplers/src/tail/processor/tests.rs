@@ -34,14 +34,17 @@ impl Setup {
         let config = configured(yaml, |table| TailConfig::read(table, Compatibility::default()));
         let (downstream, budget, telemetry) =
             (Arc::new(Downstream::default()), Budget::new(1 << 30), Telemetry::new());
-        let grant =
-            Grant { budget: budget.clone(), pending_bytes, shards, record_policy: false, grace: GRACE };
+        let grant = Grant { budget: budget.clone(), pending_bytes, shards, record_policy: false };
         let processor = TailProcessor::start("tail_sampling", config, &grant, &telemetry, downstream.clone());
         Self { processor, downstream, budget, telemetry }
     }
 
     async fn consume(&self, request: Vec<u8>) {
         self.processor.consume(batch(request)).await.unwrap();
+    }
+
+    async fn shut_down(&self) {
+        self.processor.shutdown(Instant::now() + GRACE).await;
     }
 
     /// The accounts once everything that can happen now has happened.
@@ -80,7 +83,7 @@ async fn run(shards: usize) -> Grouped {
         millis(99).await;
         setup.account().await;
     }
-    setup.processor.shutdown().await;
+    setup.shut_down().await;
     let account = setup.account().await;
     assert_eq!((account.incoming, account.buffered), (3_000, 0));
     assert_eq!(account.dropped, dropped("not_sampled", 3_000 - account.outgoing));
@@ -174,7 +177,7 @@ async fn shutdown_decides_what_is_pending_and_delivers_it() {
         setup.consume(traffic(seed)).await;
     }
     let begun = Instant::now();
-    setup.processor.shutdown().await;
+    setup.shut_down().await;
     assert_eq!(begun.elapsed(), Duration::ZERO);
     let account = setup.account().await;
     assert_eq!((account.incoming, account.buffered), (150, 0));
@@ -191,13 +194,13 @@ async fn shutdown_gives_up_what_is_pending_if_asked_to_but_not_what_is_decided()
     millis(1_100).await;
     setup.consume(request(vec![span(trace(2, 0), 2), span(trace(3, 0), 3), span(trace(3, 0), 4)])).await;
     setup.downstream.answer(Answer::Take);
-    setup.processor.shutdown().await;
+    setup.shut_down().await;
     let account = setup.account().await;
     assert_eq!((account.outgoing, account.buffered, account.dropped), (1, 0, dropped("shutdown", 3)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn shutdown_waits_for_the_next_component_no_longer_than_the_grace() {
+async fn shutdown_waits_for_the_next_component_no_longer_than_the_deadline() {
     let setup = Setup::new(ALL, 2);
     // It says to come back long after.
     setup.downstream.answer(Answer::Refuse { after: Some(Duration::from_secs(3_600)) });
@@ -206,14 +209,14 @@ async fn shutdown_waits_for_the_next_component_no_longer_than_the_grace() {
         millis(100).await;
     }
     let begun = Instant::now();
-    setup.processor.shutdown().await;
+    setup.shut_down().await;
     assert!((GRACE..=GRACE + Duration::from_millis(200)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
     let account = setup.account().await;
     assert_eq!((account.outgoing, account.buffered, account.dropped), (0, 0, dropped("shutdown", 20)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_next_component_that_recovers_within_the_grace_gets_everything() {
+async fn a_next_component_that_recovers_before_the_deadline_gets_everything() {
     let setup = Arc::new(Setup::new(ALL, 2));
     setup.downstream.answer(Answer::Refuse { after: None });
     for number in 1..=20 {
@@ -221,7 +224,7 @@ async fn a_next_component_that_recovers_within_the_grace_gets_everything() {
     }
     let ending = tokio::spawn({
         let setup = Arc::clone(&setup);
-        async move { setup.processor.shutdown().await }
+        async move { setup.shut_down().await }
     });
     sleep(GRACE / 2).await;
     assert!(!ending.is_finished());
@@ -234,7 +237,7 @@ async fn a_next_component_that_recovers_within_the_grace_gets_everything() {
 #[tokio::test(start_paused = true)]
 async fn after_shutdown_nothing_is_taken() {
     let setup = Setup::new(ALL, 2);
-    setup.processor.shutdown().await;
+    setup.shut_down().await;
     let refusal = setup.processor.consume(batch(traffic(1))).await;
     assert!(matches!(refusal, Err(Refusal::Retryable { .. })), "{refusal:?}");
     assert_eq!(setup.account().await, Account::default());
@@ -267,7 +270,7 @@ async fn whatever_waits_is_on_the_budget_and_nothing_else_is() {
     setup.downstream.answer(Answer::Take);
     millis(200).await;
     setup.downstream.clear();
-    setup.processor.shutdown().await;
+    setup.shut_down().await;
     assert_eq!(setup.budget.used(), 0);
 }
 
