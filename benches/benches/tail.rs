@@ -7,7 +7,7 @@
 //! - *scattered*: 512 small spans of as many traces. Each trace gets its second and last span half a wait after
 //!   its first, so every span is a look at a place of memory that has long left the caches.
 //!
-//! Five million live traces are measured when `FOREBAY_BENCH_LARGE` is set; they need 2 GB.
+//! Five million live traces are measured if `FOREBAY_BENCH_LARGE` is set; they need 2 GB.
 
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up must not be measured")]
 
@@ -17,7 +17,6 @@ use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use forebay_benches::proc;
 use forebay_benches::template::{FIXED_TIME, SPANS, Shape, TRACES, Template, templates};
 use forebay_config::read_str;
 use forebay_otlp::{SpanIndex, TraceId};
@@ -187,28 +186,19 @@ impl<T: Traffic> Running<T> {
     }
 }
 
-/// Memory of this process, in bytes.
-fn resident() -> usize {
-    let memory = proc::memory(std::process::id()).expect("Linux says");
-    usize::try_from(memory.resident).expect("fits the machine")
-}
-
 fn measure<T: Traffic>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     name: &str,
     live: usize,
     policies: Arc<Policies>,
 ) {
-    let before = resident();
     let mut running = Running::<T>::new(live, policies);
     // Nothing has been decided yet, so decisions that are remembered take nothing so far.
     let traces = running.sampler.pending_traces();
-    let per_trace = |bytes: usize| (bytes as f64 - running.bytes as f64) / traces as f64;
+    let beyond = (running.sampler.allocated() as f64 - running.bytes as f64) / traces as f64;
     println!(
-        "{name}, {traces} live traces of {} bytes: {:.0} bytes allocated for each beyond those, {:.0} resident",
-        running.bytes / traces,
-        per_trace(running.sampler.allocated()),
-        per_trace(resident() - before),
+        "{name}: {traces} live traces of {} bytes take {beyond:.0} bytes more each",
+        running.bytes / traces
     );
     // So that caches of decisions are full.
     (0..running.wait / ROUND).for_each(|_| running.round());

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::ops::{Bound, RangeBounds, RangeInclusive};
 use std::time::Duration;
 
-use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::diagnostics::{Diagnostic, Diagnostics, Place};
 use crate::duration::parse_duration;
 use crate::id::{ComponentId, IdError};
 use crate::nearest::did_you_mean;
@@ -287,6 +287,11 @@ impl<'a> Cursor<'a> {
     /// A warning about this value.
     pub fn warning(&self, message: impl Into<String>) {
         self.report(Diagnostic::warning(&self.path, message));
+    }
+
+    /// Where this stands.
+    pub(crate) fn place(&self) -> Place {
+        Place { path: self.path.clone(), at: Some(self.at), origin: self.node.origin.clone() }
     }
 
     /// Adds a finding at this value.

@@ -33,6 +33,14 @@ pub struct Diagnostic {
     pub origin: Option<Arc<Origin>>,
 }
 
+/// Where a setting stands, for what can be said of it only when others have been read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    pub(crate) path: String,
+    pub(crate) at: Option<Location>,
+    pub(crate) origin: Option<Arc<Origin>>,
+}
+
 /// How bad a [`Diagnostic`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
@@ -93,6 +101,20 @@ impl Diagnostic {
     pub fn origin(mut self, origin: Option<Arc<Origin>>) -> Self {
         self.origin = origin;
         self
+    }
+}
+
+impl Place {
+    /// The keys that lead there.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// An error about what stands there.
+    #[must_use]
+    pub fn error(&self, message: impl Into<String>) -> Diagnostic {
+        Diagnostic { at: self.at, ..Diagnostic::error(&self.path, message) }.origin(self.origin.clone())
     }
 }
 
@@ -162,6 +184,15 @@ impl Diagnostics {
         found.sort_by(|a, b| (a.at, &a.path, &a.message).cmp(&(b.at, &b.path, &b.message)));
         found.dedup();
         found
+    }
+
+    /// A place as `source:line:column`; `None` if no text has it.
+    #[must_use]
+    pub fn position(&self, place: &Place) -> Option<String> {
+        let at = place.at?;
+        let sources = self.sources();
+        let source = sources.get(usize::try_from(at.source.0).ok()?)?;
+        Some(format!("{}:{}:{}", source.name, at.line, at.column))
     }
 
     pub(crate) fn sources(&self) -> Ref<'_, Vec<Source>> {

@@ -64,7 +64,7 @@ mod template;
 mod uri;
 
 pub use cursor::{Cursor, Integer};
-pub use diagnostics::{Diagnostic, Diagnostics, Severity};
+pub use diagnostics::{Diagnostic, Diagnostics, Place, Severity};
 pub use duration::{DurationError, parse_duration};
 pub use id::{ComponentId, IdError};
 pub use nearest::did_you_mean;

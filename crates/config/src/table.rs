@@ -10,7 +10,7 @@ use std::ops::{RangeBounds, RangeInclusive};
 use std::time::Duration;
 
 use crate::cursor::{Cursor, Integer};
-use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::diagnostics::{Diagnostic, Diagnostics, Place};
 use crate::id::ComponentId;
 use crate::nearest::did_you_mean;
 use crate::node::{Entry, Location, Node, Value};
@@ -181,6 +181,11 @@ impl<'a> Table<'a> {
     /// A warning at the key's value if it is there, else at the table.
     pub fn warning(&self, key: &str, message: impl Into<String>) {
         self.report(key, Diagnostic::warning(self.child_path(key), message));
+    }
+
+    /// Where the key's value stands if it is there, else the table.
+    pub fn place(&self, key: &str) -> Place {
+        Place { path: self.child_path(key), ..self.find(key).as_ref().unwrap_or(&self.whole).place() }
     }
 
     /// The keys that lead here, `exporters::otlp::tls`; empty for the root.

@@ -3,22 +3,22 @@
 //! A component is a row here: its names, the signals it takes, and a reader that turns its settings into
 //! whatever starts it. Reading never starts anything, so that a configuration can be checked whole.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
 
-use forebay_config::Table;
+use forebay_config::{Place, Table};
 use forebay_exporter::ExporterContext;
 use forebay_pipeline::{BoxFuture, Budget, Consumer, Signal, Telemetry};
 use forebay_processor::{BatchConfig, BatchProcessor, MemoryLimiterConfig};
-use forebay_receiver::{OtlpConfig, OtlpReceiver, Outputs};
+use forebay_receiver::{Endpoint, OtlpConfig, OtlpReceiver, Outputs};
 use forebay_samplers::Compatibility;
 use forebay_samplers::head::{ProbabilisticConfig, ProbabilisticProcessor};
 use forebay_samplers::tail::{Grant, TailConfig, TailProcessor};
 use tokio::time::Instant;
 
 use crate::extensions::HealthCheck;
+use crate::settings::Listening;
 
 /// One type of component; `S` starts one that has been read.
 pub(crate) struct ComponentType<S> {
@@ -35,6 +35,17 @@ pub(crate) struct Reading {
     compatibility: Compatibility,
     /// The last `memory_limiter` that was read.
     pub(crate) memory_limiter: Cell<Option<MemoryLimiterConfig>>,
+    /// Of the component that is being read.
+    profile: RefCell<Profile>,
+}
+
+/// What matters to others about a component's settings.
+#[derive(Default)]
+pub(crate) struct Profile {
+    /// Where it listens.
+    pub(crate) listening: Vec<Listening>,
+    /// Signals of its type that it cannot take with these settings, each with the reason.
+    pub(crate) unserved: Vec<(Signal, String)>,
 }
 
 /// What components need to start.
@@ -45,8 +56,6 @@ pub(crate) struct Context {
     pub(crate) telemetry: Telemetry,
     /// What each tail sampler may use.
     pub(crate) tail: Grant,
-    /// How long shutdown goes on trying to deliver what is held.
-    pub(crate) grace: Duration,
 }
 
 /// Why a component does not start.
@@ -70,8 +79,8 @@ pub(crate) type StartExtension =
 
 /// A receiver that runs.
 pub(crate) trait Receiver: Send + Sync {
-    /// Stops accepting, and waits for requests in flight for as long as `grace`.
-    fn stop(self: Box<Self>, grace: Duration) -> BoxFuture<'static, ()>;
+    /// Stops accepting, and waits for requests in flight until `deadline`.
+    fn stop(self: Box<Self>, deadline: Instant) -> BoxFuture<'static, ()>;
 }
 
 /// An extension that runs.
@@ -124,18 +133,29 @@ impl<S> ComponentType<S> {
 impl Reading {
     /// Nothing has been read.
     pub(crate) fn new(compatibility: Compatibility) -> Self {
-        Self { compatibility, memory_limiter: Cell::new(None) }
+        Self { compatibility, memory_limiter: Cell::new(None), profile: RefCell::default() }
+    }
+
+    /// What the reader called last has said beside how to start its component.
+    pub(crate) fn take_profile(&self) -> Profile {
+        self.profile.take()
+    }
+
+    fn listens(&self, endpoint: &Endpoint, place: &Place) {
+        let listening = Listening { endpoint: endpoint.clone(), place: place.clone() };
+        self.profile.borrow_mut().listening.push(listening);
     }
 }
 
 impl Context {
     fn exporter(&self) -> ExporterContext {
-        ExporterContext { budget: self.budget.clone(), telemetry: self.telemetry.clone(), grace: self.grace }
+        ExporterContext { budget: self.budget.clone(), telemetry: self.telemetry.clone() }
     }
 }
 
-fn otlp_receiver(table: &Table<'_>, _reading: &Reading) -> StartReceiver {
+fn otlp_receiver(table: &Table<'_>, reading: &Reading) -> StartReceiver {
     let config = OtlpConfig::read(table);
+    config.endpoints().for_each(|(endpoint, place)| reading.listens(endpoint, place));
     Box::new(move |id, outputs, context| {
         Box::pin(async move {
             let receiver =
@@ -146,16 +166,16 @@ fn otlp_receiver(table: &Table<'_>, _reading: &Reading) -> StartReceiver {
 }
 
 impl Receiver for OtlpReceiver {
-    fn stop(self: Box<Self>, grace: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(self.shutdown(Instant::now() + grace))
+    fn stop(self: Box<Self>, deadline: Instant) -> BoxFuture<'static, ()> {
+        Box::pin(self.shutdown(deadline))
     }
 }
 
 fn batch(table: &Table<'_>, _reading: &Reading) -> BuildProcessor {
     let config = BatchConfig::read(table);
     Box::new(move |id, signal, context, next| {
-        let Context { budget, telemetry, grace, .. } = context;
-        Ok(Arc::new(BatchProcessor::start(id, config, signal, budget.clone(), telemetry, *grace, next)))
+        let Context { budget, telemetry, .. } = context;
+        Ok(Arc::new(BatchProcessor::start(id, config, signal, budget.clone(), telemetry, next)))
     })
 }
 
@@ -204,14 +224,19 @@ fn otlp_grpc(table: &Table<'_>, _reading: &Reading) -> BuildExporter {
     Box::new(move |id, context| Ok(build(id, config, &context.exporter())?))
 }
 
-fn otlp_http(table: &Table<'_>, _reading: &Reading) -> BuildExporter {
+fn otlp_http(table: &Table<'_>, reading: &Reading) -> BuildExporter {
     use forebay_exporter::http::{HttpConfig, build};
     let config = HttpConfig::read(table);
+    let unserved = config.unserved().iter().map(|&signal| {
+        (signal, format!("there is neither an `endpoint` nor a `{signal}_endpoint` to send them to"))
+    });
+    reading.profile.borrow_mut().unserved.extend(unserved);
     Box::new(move |id, context| Ok(build(id, config, &context.exporter())?))
 }
 
-fn health_check(table: &Table<'_>, _reading: &Reading) -> StartExtension {
+fn health_check(table: &Table<'_>, reading: &Reading) -> StartExtension {
     let config = crate::extensions::HealthCheckConfig::read(table);
+    reading.listens(&config.endpoint, &config.place);
     Box::new(move || {
         Box::pin(async move { Ok(Arc::new(HealthCheck::start(config).await?) as Arc<dyn Extension>) })
     })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use forebay_config::Table;
+use forebay_config::{Place, Table};
 use forebay_receiver::Endpoint;
 use http::{Response, StatusCode};
 use http_body_util::Full;
@@ -15,7 +15,10 @@ use crate::http_server::{HttpServer, ListenError, body, status};
 /// Settings of `health_check`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HealthCheckConfig {
-    endpoint: Endpoint,
+    /// Where to listen.
+    pub(crate) endpoint: Endpoint,
+    /// Where that is said.
+    pub(crate) place: Place,
     path: String,
     healthy: Option<String>,
     unhealthy: Option<String>,
@@ -48,6 +51,7 @@ impl HealthCheckConfig {
         let bodies = table.section("response_body");
         let config = Self {
             endpoint: endpoint.unwrap_or_else(|| Endpoint::Tcp { host: HOST.to_owned(), port: PORT }),
+            place: table.place("endpoint"),
             path: table.string("path").unwrap_or_else(|| "/".to_owned()),
             healthy: bodies.string("healthy"),
             unhealthy: bodies.string("unhealthy"),

@@ -4,21 +4,23 @@
 //! own part, the pipelines are checked against what is declared, and what is left over is unknown.
 
 mod contrib;
+mod listening;
 mod pipelines;
 mod process;
 mod telemetry;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use forebay_config::{ComponentId, Cursor, Diagnostic, Diagnostics, Node, Table, did_you_mean};
 use forebay_pipeline::Signal;
 
+pub(crate) use self::listening::Listening;
 pub(crate) use self::pipelines::Pipeline;
 pub(crate) use self::process::Process;
 pub(crate) use self::telemetry::{LogFormat, Telemetry};
 use crate::components::{
-    BuildExporter, BuildProcessor, ComponentType, EXPORTERS, EXTENSIONS, PROCESSORS, RECEIVERS, Reading,
-    StartExtension, StartReceiver,
+    BuildExporter, BuildProcessor, ComponentType, EXPORTERS, EXTENSIONS, PROCESSORS, Profile, RECEIVERS,
+    Reading, StartExtension, StartReceiver,
 };
 use crate::gates::Gates;
 
@@ -51,6 +53,8 @@ pub(crate) struct Declared<T> {
     pub(crate) signals: &'static [Signal],
     /// How to start it.
     pub(crate) start: T,
+    /// What its settings mean to others.
+    pub(crate) profile: Profile,
 }
 
 impl Settings {
@@ -87,13 +91,38 @@ impl Settings {
         };
         settings.extension_order = settings.read_extension_order(&service);
         settings.pipelines = pipelines::read(&service, &settings);
+        listening::check(&settings.listening(), diagnostics);
         settings
+    }
+
+    /// Everything that will listen.
+    fn listening(&self) -> Vec<Listening> {
+        let used: BTreeSet<_> = self.pipelines.iter().flat_map(|pipeline| &pipeline.receivers).collect();
+        let receivers = used.into_iter().filter_map(|id| Some(&self.receivers.get(id)?.profile));
+        let used: BTreeSet<_> = self.extension_order.iter().collect();
+        let extensions = used.into_iter().filter_map(|id| Some(&self.extensions.get(id)?.profile));
+        let metrics = self.telemetry.metrics.clone();
+        let metrics =
+            metrics.map(|endpoint| Listening { endpoint, place: self.telemetry.metrics_place.clone() });
+        receivers.chain(extensions).flat_map(|profile| &profile.listening).cloned().chain(metrics).collect()
     }
 
     fn read_extension_order(&self, service: &Table<'_>) -> Vec<ComponentId> {
         let named = service.list("extensions").unwrap_or_default();
         let ids = named.iter().filter_map(|item| pipelines::reference(item, "extensions", &self.extensions));
         ids.collect()
+    }
+}
+
+impl<T> Declared<T> {
+    /// Why it cannot take a signal, if it cannot.
+    fn refusal(&self, signal: Signal) -> Option<String> {
+        if !self.signals.contains(&signal) {
+            return Some(format!("does not take {signal}"));
+        }
+        let mut unserved = self.profile.unserved.iter();
+        let reason = unserved.find_map(|(other, reason)| (*other == signal).then_some(reason))?;
+        Some(format!("cannot take {signal}: {reason}"))
     }
 }
 
@@ -116,10 +145,9 @@ fn components<S>(
         match types.iter().find(|known| known.is_called(&id.kind)) {
             Some(known) => {
                 if let Some(table) = cursor.table() {
-                    found.insert(
-                        id,
-                        Declared { signals: known.signals, start: (known.read)(&table, reading) },
-                    );
+                    let start = (known.read)(&table, reading);
+                    let profile = reading.take_profile();
+                    found.insert(id, Declared { signals: known.signals, start, profile });
                 }
             }
             None => {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::Severity;
+use crate::{Place, Severity};
 
 /// What `read` returns for a key `v` with this value, and the findings as `severity: path: message (help)`.
 fn value<T>(yaml: &str, read: impl FnOnce(&Table<'_>) -> T) -> (T, Vec<String>) {
@@ -351,4 +351,19 @@ fn what_is_missing_in_an_absent_section_is_reported_at_its_path() {
         "{}",
         problems.render(false)
     );
+}
+
+#[test]
+fn a_place_is_where_a_key_is_or_would_be() {
+    let ((there, missing), diagnostics) = read_str("a:\n  b: 5\n", |table| {
+        let section = table.section("a");
+        let places = (section.place("b"), section.place("c"));
+        section.entries();
+        places
+    });
+    assert_eq!((there.path(), diagnostics.position(&there)), ("a::b", Some("yaml:2:6".to_owned())));
+    assert_eq!((missing.path(), diagnostics.position(&missing)), ("a::c", Some("yaml:1:1".to_owned())));
+    diagnostics.add(there.error("too late"));
+    assert!(diagnostics.render(false).starts_with("error: a::b: too late\n --> yaml:2:6\n"));
+    assert_eq!(diagnostics.position(&Place::default()), None);
 }

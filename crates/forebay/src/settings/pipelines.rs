@@ -69,8 +69,8 @@ fn references<S>(
     let mut found = Vec::new();
     for item in table.list(kind).unwrap_or_default() {
         let Some(id) = reference(&item, kind, declared) else { continue };
-        if declared.get(&id).is_some_and(|component| !component.signals.contains(&signal)) {
-            item.error(format!("`{id}` does not take {signal}"));
+        if let Some(refusal) = declared.get(&id).and_then(|component| component.refusal(signal)) {
+            item.error(format!("`{id}` {refusal}"));
         } else if found.contains(&id) && kind == "processors" {
             item.error(format!("processor `{id}` is named twice in one pipeline"));
         } else if found.contains(&id) {

@@ -1,6 +1,6 @@
 //! `service.telemetry`: the process's own logs and metrics.
 
-use forebay_config::Table;
+use forebay_config::{Place, Table};
 use forebay_receiver::Endpoint;
 use tracing::level_filters::LevelFilter;
 
@@ -13,6 +13,8 @@ pub(crate) struct Telemetry {
     pub(crate) log_format: LogFormat,
     /// Where Prometheus finds metrics; `None` for nowhere.
     pub(crate) metrics: Option<Endpoint>,
+    /// Where that is said.
+    pub(crate) metrics_place: Place,
 }
 
 /// How log lines look.
@@ -60,17 +62,18 @@ impl Telemetry {
         }
         table.accept("traces", "Forebay does not trace itself");
         table.accept("resource", "metrics carry no resource attributes");
-        Self { log_level, log_format, metrics: metrics(&table.section("metrics")) }
+        let (metrics, metrics_place) = metrics(&table.section("metrics"));
+        Self { log_level, log_format, metrics, metrics_place }
     }
 }
 
-/// Where metrics are served.
-fn metrics(table: &Table<'_>) -> Option<Endpoint> {
+/// Where metrics are served, and where that is said.
+fn metrics(table: &Table<'_>) -> (Option<Endpoint>, Place) {
     let levels = [("none", false), ("basic", true), ("normal", true), ("detailed", true)];
     let wanted = table.choice("level", &levels).unwrap_or(true);
     table.accept("address", "use `readers`, as the Collector since v0.123");
     table.accept("views", "all metrics are served as they are");
-    let mut endpoint = None;
+    let mut served = None;
     let readers = table.tables("readers");
     for reader in &readers {
         reader.accept("periodic", "metrics are pulled by Prometheus, not pushed");
@@ -83,10 +86,11 @@ fn metrics(table: &Table<'_>) -> Option<Endpoint> {
         }
         exporter.accept("with_resource_constant_labels", "metrics carry no resource attributes");
         exporter.accept("translation_strategy", "names are the Collector's default ones");
-        endpoint.get_or_insert(Endpoint::Tcp { host, port });
+        served.get_or_insert((Endpoint::Tcp { host, port }, exporter.place("port")));
     }
     let default = || Endpoint::Tcp { host: METRICS_HOST.to_owned(), port: METRICS_PORT };
-    wanted.then(|| endpoint.unwrap_or_else(default))
+    let (endpoint, place) = served.unwrap_or_else(|| (default(), table.place("readers")));
+    (wanted.then_some(endpoint), place)
 }
 
 #[cfg(test)]

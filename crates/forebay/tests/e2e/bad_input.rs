@@ -2,6 +2,7 @@
 //! was accepted before.
 
 mod excessive;
+mod flood;
 mod malformed;
 
 use bytes::Bytes;
@@ -78,18 +79,17 @@ service: {{pipelines: {{traces: {{receivers: [otlp], processors: [tail_sampling]
         self.largest = self.largest.max(bytes);
     }
 
-    /// What the process may have used at most.
-    fn bound(&self) -> usize {
-        64 * MIB + 8 * self.largest + 4 * self.input
+    /// The process has not used more memory than its input may cost.
+    fn assert_bounded(&self) {
+        let bound = 64 * MIB + 8 * self.largest + 4 * self.input;
+        let peak = self.process.peak_memory();
+        assert!(peak <= bound, "{} MiB at most, of {} MiB", peak / MIB, bound / MIB);
     }
 
     /// Ends the process, and returns what it has delivered beside the good spans, none of which is missing.
     async fn delivered(mut self) -> Vec<Span> {
         self.still_works().await;
-        let bound = self.bound();
-        let peak = self.process.peak_memory();
-
-        assert!(peak <= bound, "{} MiB at most, of {} MiB", peak / MIB, bound / MIB);
+        self.assert_bounded();
         self.process.stop().await;
         let is_good = |span: &Span| span.trace_id.starts_with(&[0xff; 8]);
         let (good, others): (Vec<_>, Vec<_>) =

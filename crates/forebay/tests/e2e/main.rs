@@ -14,13 +14,16 @@ mod harness;
 
 mod accounting;
 mod bad_input;
+mod browsers;
 mod command_line;
 mod configurations;
 mod demo;
+mod files;
 mod head_sampling;
 mod lifecycle;
 mod memory;
 mod mistakes;
 mod pipelines;
+mod sdk;
 mod tail_sampling;
 mod transports;

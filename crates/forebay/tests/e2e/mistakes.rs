@@ -68,6 +68,33 @@ async fn what_is_sound_is_passed_in_silence() {
 }
 
 #[tokio::test]
+async fn addresses_that_go_together_and_those_of_what_does_not_run_are_no_mistakes() {
+    for sound in [
+        "{extensions: {health_check: {endpoint: 'localhost:0'}}, receivers: {otlp: {protocols: {grpc: {endpoint: ':0'}, http: {endpoint: ':0'}}}}}",
+        "{extensions: {health_check: {endpoint: '[::1]:4317'}}}",
+        "{extensions: {health_check: {endpoint: ':8888'}}, service: {telemetry: {metrics: {level: none}}}}",
+        "{receivers: {otlp/unused: {protocols: {grpc: , http: }}}}",
+    ] {
+        let Output { code, stderr, .. } = validate(sound).await;
+        assert_eq!((code, stderr.as_str()), (Some(0), ""), "{sound}");
+    }
+}
+
+#[tokio::test]
+async fn an_exporter_needs_an_endpoint_for_each_signal_that_it_gets() {
+    let traces = "{exporters: {otlphttp/traces: {traces_endpoint: 'http://backend/in'}}, service: {pipelines: {traces: {exporters: [otlphttp/traces]}}}}";
+    assert_eq!(validate(traces).await.code, Some(0));
+    assert_errors(&[(
+        "{exporters: {otlphttp/traces: {traces_endpoint: 'http://backend/in'}}, service: {pipelines: {logs: {receivers: [otlp], exporters: [otlphttp/traces]}}}}",
+        &[
+            "service::pipelines::logs::exporters[0]: `otlphttp/traces` cannot take logs",
+            "neither an `endpoint` nor a `logs_endpoint`",
+        ],
+    )])
+    .await;
+}
+
+#[tokio::test]
 async fn keys_are_checked_everywhere() {
     assert_errors(&[
         ("{recievers: {}}", &["unknown key `recievers`", "did you mean `receivers`?", "yaml:1:2"]),
@@ -178,7 +205,7 @@ async fn addresses_certificates_and_authentication_are_checked_before_the_start(
         ),
         (
             "{receivers: {otlp: {protocols: {grpc: {endpoint: 'localhost:4318'}}}}}",
-            &["both listen on localhost:4318"],
+            &["`localhost:4318` is taken"],
         ),
         ("{receivers: {otlp: {protocols: {http: {endpoint: '::1:4318'}}}}}", &["in brackets"]),
         (
@@ -249,7 +276,8 @@ async fn policies_are_checked_although_the_collector_would_not() {
         ("{name: a}", "`type` is required"),
         ("{type: always_sample}", "a policy needs a name"),
         ("{name: a, type: always_sample}, {name: a, type: always_sample}", "two policies are named `a`"),
-        ("{name: a, type: latency, latencies: {threshold_ms: 5}}", "unknown key `latencies`"),
+        ("{name: a, type: latency}", "`threshold_ms` is required"),
+        ("{name: a, type: latency, latency: {threshold_ms: 5}, latencies: {}}", "unknown key `latencies`"),
         ("{name: a, type: latency, latency: {threshold_ms: -5}}", "latency::threshold_ms"),
         (
             "{name: a, type: latency, latency: {threshold_ms: 9, upper_threshold_ms: 5}}",

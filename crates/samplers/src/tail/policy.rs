@@ -14,7 +14,7 @@ mod string_attribute;
 
 use std::collections::HashSet;
 
-use forebay_config::{Cursor, Table};
+use forebay_config::{Cursor, Table, Value};
 use forebay_otlp::TraceId;
 use forebay_otlp::threshold::{Randomness, Threshold};
 
@@ -69,6 +69,20 @@ const TYPES: &[(&str, Read)] = &[
     ("probabilistic", probabilistic::read),
     ("status_code", status_code::read),
     ("string_attribute", string_attribute::read),
+];
+
+/// Types that the Collector has beside these.
+const NOT_YET: &[&str] = &[
+    "boolean_attribute",
+    "bytes_limiting",
+    "composite",
+    "drop",
+    "not",
+    "ottl_condition",
+    "rate_limiting",
+    "span_count",
+    "trace_flags",
+    "trace_state",
 ];
 
 /// The policies of one processor, in order.
@@ -212,8 +226,7 @@ impl Verdict {
 impl Compiler<'_> {
     /// Reads the policy in `entry`, whose `type` is one of `types`.
     fn policy(&mut self, entry: &Table<'_>, types: &[(&'static str, Read)]) -> Option<Box<dyn Policy>> {
-        let choices: Vec<_> = types.iter().map(|&(name, read)| (name, (name, read))).collect();
-        let Some((name, read)) = entry.require("type", entry.choice("type", &choices)) else {
+        let Some((name, read)) = chosen(entry, types) else {
             // Which settings are unknown depends on the type.
             entry.entries();
             return None;
@@ -226,6 +239,23 @@ impl Compiler<'_> {
     fn predicate(&mut self, settings: &Table<'_>, key: &'static str, predicate: Predicate) -> Option<Bits> {
         self.predicates.add(predicate).map_err(|error| settings.error(key, error.to_string())).ok()
     }
+}
+
+/// The one of `types` that is the `type` of `entry`.
+fn chosen(entry: &Table<'_>, types: &[(&'static str, Read)]) -> Option<(&'static str, Read)> {
+    if let Some(kind) = entry.get("type")
+        && let Value::String(name) = &kind.node().value
+        && NOT_YET.contains(&name.as_str())
+    {
+        let known: Vec<_> = types.iter().map(|(name, _)| *name).collect();
+        kind.error_with_help(
+            format!("policy type `{name}` exists in the Collector but not yet in Forebay"),
+            format!("known: {}", known.join(", ")),
+        );
+        return None;
+    }
+    let choices: Vec<_> = types.iter().map(|&(name, read)| (name, (name, read))).collect();
+    entry.require("type", entry.choice("type", &choices))
 }
 
 /// A policy that asks for traces by one predicate.

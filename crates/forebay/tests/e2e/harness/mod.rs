@@ -25,7 +25,7 @@ pub(crate) use process::{Forebay, Output, forebay};
 pub(crate) use status::RpcStatus;
 
 /// Long enough for a loaded machine; nothing waits this long unless it fails.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Tries again until `probe` finds something.

@@ -16,8 +16,10 @@ struct Latency {
 
 pub(super) fn read(settings: &Table<'_>, compiler: &mut Compiler<'_>) -> Option<Box<dyn Policy>> {
     let range = 0..=u64::MAX / NANOSECONDS_PER_MILLISECOND;
-    let lower = settings.integer("threshold_ms", range.clone()).unwrap_or(0);
+    let lower = settings.integer("threshold_ms", range.clone());
     let upper = settings.integer("upper_threshold_ms", range).filter(|&upper| upper > 0);
+    // To the Collector it is 0 if it is not set: nearly every trace, which is hardly what was meant.
+    let lower = if upper.is_none() { settings.require("threshold_ms", lower)? } else { lower.unwrap_or(0) };
     if let Some(upper) = upper
         && upper <= lower
     {

@@ -26,8 +26,10 @@ enum Probabilistic {
 }
 
 pub(super) fn read(settings: &Table<'_>, compiler: &mut Compiler<'_>) -> Option<Box<dyn Policy>> {
-    let percentage = settings.float("sampling_percentage", 0.0..=f64::MAX).unwrap_or(0.0).min(100.0);
+    let percentage = settings.float("sampling_percentage", 0.0..=f64::MAX);
     let salt = settings.string("hash_salt").filter(|salt| !salt.is_empty());
+    // To the Collector it is 0 if it is not set, and the policy asks for nothing.
+    let percentage = settings.require("sampling_percentage", percentage)?.min(100.0);
     if compiler.compatibility.probabilistic_hash {
         let salt = salt.unwrap_or_else(|| DEFAULT_SALT.to_owned());
         return Some(Box::new(Probabilistic::Hash { salt, bound: hash_bound(percentage / 100.0) }));

@@ -9,7 +9,7 @@ use super::*;
 use crate::tail::Settings;
 use crate::testing::model::trace_of;
 use crate::testing::{
-    MILLISECOND, SECOND, Span, Status, Tail, Value, attribute, encode, request, settings, span,
+    Located, MILLISECOND, SECOND, Span, Status, Tail, Value, attribute, encode, request, settings, span,
     span_with_state, text, trace, under,
 };
 
@@ -331,6 +331,25 @@ fn the_first_policy_that_asks_is_recorded_and_every_policy_is_counted() {
     assert_eq!(recorded, [policy("all"), policy("slow")]);
     let count = |sampled, not_sampled| PolicyCount { sampled, not_sampled };
     assert_eq!(tail.sampler.stats().policies, [count(0, 2), count(1, 1), count(2, 0)]);
+}
+
+#[test]
+fn a_policy_recorded_by_a_sampler_before_is_replaced_in_time_and_late_but_not_on_the_resource() {
+    let yaml = &one("type: always_sample");
+    let mut tail = Tail::with(Settings { record_policy: true, ..settings(yaml, STRICT) });
+    let recorded = |name| attribute("tailsampling.policy", text(name));
+    let span = Span { attributes: vec![recorded("edge")], ..span(trace(1, 0), 1) };
+    let request = encode(vec![under(vec![recorded("edge")], vec![span])]);
+    let assert_replaced = |tail: &Tail| {
+        let [Located { resource, span, .. }] = &tail.located()[..] else { panic!("one span") };
+        assert_eq!(span.attributes, [recorded("it")]);
+        assert_eq!(resource.resource.as_ref().unwrap().attributes, [recorded("edge")]);
+    };
+    tail.accept(0, &request);
+    tail.decide_all();
+    assert_replaced(&tail);
+    tail.accept(0, &request);
+    assert_replaced(&tail);
 }
 
 #[test]

@@ -33,6 +33,33 @@ fn an_unknown_type_is_one_mistake_that_names_the_nearest_type() {
 }
 
 #[test]
+fn a_type_that_only_the_collector_has_is_told_from_a_typo() {
+    for kind in NOT_YET {
+        let found = mistakes(&one(&format!("type: {kind}, {kind}: {{a: b}}")));
+        assert_eq!(found.len(), 1, "{found:?}");
+        let expected = format!(
+            "error: policies[0]::type: policy type `{kind}` exists in the Collector but not yet in Forebay (known: always_sample, "
+        );
+        assert!(found[0].starts_with(&expected), "{found:?}");
+    }
+}
+
+#[test]
+fn attributes_without_their_settings_are_told_what_is_missing() {
+    let missing = |kind: &str, what: &[&str]| {
+        let found = mistakes(&one(&format!("type: {kind}")));
+        let expected = what.iter().map(|what| format!("error: policies[0]::{kind}{what}"));
+        assert_eq!(found, expected.collect::<Vec<_>>());
+    };
+    missing("string_attribute", &[": `key` is required", ": `values` is required"]);
+    missing(
+        "numeric_attribute",
+        &[": `key` is required", "::min_value: set `min_value`, `max_value` or both; zero counts as not set"],
+    );
+    missing("always_sample", &[]);
+}
+
+#[test]
 fn names_are_required_and_distinct() {
     let yaml = "policies: [
         {name: a, type: always_sample}, {type: always_sample}, {name: '', type: always_sample}, {name: a, type: always_sample}]";
@@ -58,6 +85,11 @@ fn missing_and_senseless_settings_are_mistakes() {
             "type: latency, latency: {threshold_ms: 5, upper_threshold_ms: 5}",
             "error: policies[0]::latency::upper_threshold_ms: no latency is above 5 ms and at most 5 ms",
         ),
+        ("type: latency", "error: policies[0]::latency: `threshold_ms` is required"),
+        ("type: latency, latency:", "error: policies[0]::latency: `threshold_ms` is required"),
+        ("type: probabilistic", "error: policies[0]::probabilistic: `sampling_percentage` is required"),
+        ("type: status_code", "error: policies[0]::status_code: `status_codes` is required"),
+        ("type: and", "error: policies[0]::and::and_sub_policy: `and` needs at least one sub-policy"),
         ("type: status_code, status_code: {}", "error: policies[0]::status_code: `status_codes` is required"),
         (
             "type: status_code, status_code: {status_codes: []}",
@@ -120,12 +152,14 @@ fn missing_and_senseless_settings_are_mistakes() {
 
 #[test]
 fn settings_of_another_type_and_unknown_ones_are_mistakes() {
-    let found = mistakes(&one("type: latency, probabilistic: {sampling_percentage: 5}"));
+    let found =
+        mistakes(&one("type: latency, latency: {threshold_ms: 1}, probabilistic: {sampling_percentage: 5}"));
     assert_eq!(found, ["error: policies[0]: unknown key `probabilistic` (known: latency, name, type)"]);
     let found = mistakes(&one("type: latency, latency: {treshold_ms: 5}"));
     assert_eq!(
         found,
         [
+            "error: policies[0]::latency: `threshold_ms` is required",
             "error: policies[0]::latency: unknown key `treshold_ms` (did you mean `threshold_ms`? known: threshold_ms, upper_threshold_ms)"
         ]
     );
@@ -137,7 +171,7 @@ fn all_mistakes_are_reported_at_once() {
         {name: a, type: nothing},
         {name: a, type: string_attribute, string_attribute: {key: a}},
         {name: b, type: and, and: {and_sub_policy: [{name: c, type: latency, latency: {threshold: 5}}, {name: d, type: or}]}}]";
-    assert_eq!(mistakes(yaml).len(), 5, "{:?}", mistakes(yaml));
+    assert_eq!(mistakes(yaml).len(), 6, "{:?}", mistakes(yaml));
 }
 
 #[test]
