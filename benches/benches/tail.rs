@@ -7,7 +7,7 @@
 //! - *scattered*: 512 small spans of as many traces. Each trace gets its second and last span half a wait after
 //!   its first, so every span is a look at a place of memory that has long left the caches.
 //!
-//! Five million live traces are measured if `FOREBAY_BENCH_LARGE` is set; they need 2 GB.
+//! Five million live traces need 2 GB; ten million are measured if `FOREBAY_BENCH_LARGE` is set.
 
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up must not be measured")]
 
@@ -21,9 +21,10 @@ use forebay_benches::template::{FIXED_TIME, SPANS, Shape, TRACES, Template, temp
 use forebay_config::read_str;
 use forebay_otlp::{SpanIndex, TraceId};
 use forebay_samplers::Compatibility;
+use forebay_samplers::tail::decision::Policies;
 use forebay_samplers::tail::digest::Digest;
-use forebay_samplers::tail::policy::Policies;
-use forebay_samplers::tail::{Nanos, Output, Remember, Settings, TailSampler};
+use forebay_samplers::tail::policy::Evidence;
+use forebay_samplers::tail::{Nanos, Output, Remember, SamplingStrategy, Settings, TailSampler};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message as _;
@@ -143,11 +144,17 @@ impl<T: Traffic> Running<T> {
         let settings = Settings {
             policies,
             decision_wait: rounds * ROUND,
+            decision_wait_after_root: None,
+            strategy: SamplingStrategy::Complete,
+            maximum_trace_bytes: None,
+            trace_bytes: u32::MAX,
+            block_on_overflow: false,
             pending_bytes: usize::MAX,
             pending_traces: usize::MAX,
             remember_kept: Remember::Decisions(live),
             remember_dropped: Remember::Decisions(live),
             record_policy: false,
+            epoch_unix_nano: 0,
         };
         let mut running = Self {
             traffic: T::new(live),
@@ -219,11 +226,9 @@ fn tail(criterion: &mut Criterion) {
     measure::<Whole>(&mut group, "whole", 10_000, Arc::clone(&plain));
     measure::<Whole>(&mut group, "whole", 100_000, Arc::clone(&plain));
     measure::<Whole>(&mut group, "whole, attributes", 10_000, reading_attributes);
-    measure::<Scattered>(&mut group, "scattered", 10_000, Arc::clone(&plain));
-    measure::<Scattered>(&mut group, "scattered", 100_000, Arc::clone(&plain));
-    measure::<Scattered>(&mut group, "scattered", 1_000_000, Arc::clone(&plain));
-    if std::env::var_os("FOREBAY_BENCH_LARGE").is_some() {
-        measure::<Scattered>(&mut group, "scattered", 5_000_000, Arc::clone(&plain));
+    let large = std::env::var_os("FOREBAY_BENCH_LARGE").map(|_| 10_000_000);
+    for live in [10_000, 100_000, 1_000_000, 5_000_000].into_iter().chain(large) {
+        measure::<Scattered>(&mut group, "scattered", live, Arc::clone(&plain));
     }
     group.finish();
 
@@ -231,9 +236,14 @@ fn tail(criterion: &mut Criterion) {
     let mut digest = Digest::EMPTY;
     (digest.start, digest.end, digest.spans) = (FIXED_TIME, FIXED_TIME + 1_000_000, 8);
     let mut counts = vec![Default::default(); plain.names().len()];
+    let (mut limits, mut decisions) = (plain.limits(), Vec::new());
     let mut ids = fastrand::Rng::with_seed(1);
     criterion.bench_function("policies", |bencher| {
-        bencher.iter(|| plain.decide(TraceId(ids.u128(..)), black_box(&digest), &mut counts));
+        bencher.iter(|| {
+            decisions.clear();
+            let trace = Evidence::new(TraceId(ids.u128(..)), black_box(&digest));
+            plain.decide(&[trace], &mut limits, &mut counts, &mut decisions);
+        });
     });
 }
 

@@ -7,7 +7,9 @@
 //! a pipeline.
 
 mod config;
+pub mod decision;
 pub mod digest;
+pub mod limits;
 mod metrics;
 pub mod policy;
 pub mod predicate;
@@ -18,7 +20,7 @@ mod stamp;
 mod stats;
 mod store;
 
-pub use config::TailConfig;
+pub use config::{SamplingStrategy, TailConfig};
 pub use processor::{Grant, TailProcessor};
 pub use sampler::{Output, Remember, Settings, TailSampler};
 pub use stamp::POLICY_ATTRIBUTE;

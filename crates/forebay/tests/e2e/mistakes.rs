@@ -272,7 +272,10 @@ async fn the_graph_of_pipelines_is_checked() {
 async fn policies_are_checked_although_the_collector_would_not() {
     let with = |policy: &str| format!("{{processors: {{tail_sampling: {{policies: [{policy}]}}}}}}");
     for (policy, fragment) in [
-        ("{name: a, type: rate_limiting, rate_limiting: {spans_per_second: 5}}", "policies[0]::type"),
+        (
+            "{name: a, type: rate_limitng, rate_limiting: {spans_per_second: 5}}",
+            "did you mean `rate_limiting`?",
+        ),
         ("{name: a}", "`type` is required"),
         ("{type: always_sample}", "a policy needs a name"),
         ("{name: a, type: always_sample}, {name: a, type: always_sample}", "two policies are named `a`"),
@@ -299,7 +302,7 @@ async fn policies_are_checked_although_the_collector_would_not() {
             "set `min_value`, `max_value` or both",
         ),
         ("{name: a, type: probabilistic, probabilistic: {sampling_percentage: -1}}", "of at least 0"),
-        ("{name: a, type: and, and: {and_sub_policy: []}}", "needs at least one sub-policy"),
+        ("{name: a, type: and, and: {and_sub_policy: []}}", "name at least one sub-policy"),
         ("{name: a, type: and, and: {and_sub_policy: [{name: b, type: and}]}}", "and_sub_policy[0]::type"),
         ("", "tail_sampling needs policies"),
     ] {

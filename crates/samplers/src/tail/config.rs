@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use forebay_config::Table;
 
-use super::policy::Policies;
+use super::decision::Policies;
 use super::sampler::Remember;
 use crate::Compatibility;
 
@@ -14,8 +14,16 @@ use crate::Compatibility;
 pub struct TailConfig {
     /// How long a trace waits, from its first span.
     pub decision_wait: Duration,
+    /// How long at most after its root has come, if that is sooner.
+    pub decision_wait_after_root: Option<Duration>,
+    /// Whether traces may leave before they have waited.
+    pub strategy: SamplingStrategy,
     /// How many traces may be pending, if that is bounded beside their bytes.
     pub num_traces: Option<usize>,
+    /// What a trace may have, in bytes of its spans; one with more is dropped.
+    pub maximum_trace_bytes: Option<u32>,
+    /// Whether senders wait for room, rather than that traces are decided early.
+    pub block_on_overflow: bool,
     /// Decisions to keep traces that are remembered, if not as many as memory allows.
     pub sampled_cache_size: Option<usize>,
     /// Decisions to drop traces that are remembered, if not as many as memory allows.
@@ -26,7 +34,21 @@ pub struct TailConfig {
     pub policies: Arc<Policies>,
 }
 
+/// When a trace may leave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SamplingStrategy {
+    /// When it is due.
+    #[default]
+    Complete,
+    /// As soon as nothing can change any more that it is kept.
+    Certain,
+    /// As soon as the policies ask for what has come of it, or drop it; what is due without that is not sampled.
+    Ingest,
+}
+
 const DECISION_WAIT: Duration = Duration::from_secs(30);
+const STRATEGIES: &[(&str, SamplingStrategy)] =
+    &[("trace-complete", SamplingStrategy::Complete), ("span-ingest", SamplingStrategy::Ingest)];
 
 impl TailConfig {
     /// Reads the settings, recording every mistake.
@@ -34,20 +56,23 @@ impl TailConfig {
     pub fn read(table: &Table<'_>, compatibility: Compatibility) -> Self {
         let caches = table.section("decision_cache");
         let size = |key| caches.integer::<usize>(key, ..).filter(|&size| size > 0);
+        let policies = Policies::read(table, compatibility);
         let config = Self {
             decision_wait: table.duration("decision_wait").unwrap_or(DECISION_WAIT),
+            decision_wait_after_root: table
+                .duration("decision_wait_after_root_received")
+                .filter(|wait| !wait.is_zero()),
+            strategy: strategy(table, &policies),
             num_traces: table.integer("num_traces", 1..),
+            maximum_trace_bytes: table.integer("maximum_trace_size_bytes", ..).filter(|&bytes| bytes > 0),
+            block_on_overflow: table.bool("block_on_overflow").unwrap_or(false),
             sampled_cache_size: size("sampled_cache_size"),
             non_sampled_cache_size: size("non_sampled_cache_size"),
             drop_pending_traces_on_shutdown: table.bool("drop_pending_traces_on_shutdown").unwrap_or(false),
-            policies: Arc::new(Policies::read(table, compatibility)),
+            policies: Arc::new(policies),
         };
         table.accept("expected_new_traces_per_sec", "tables grow as they need to");
         table.accept("num_shards", "shards are set for the whole process by `forebay::shards`");
-        table.accept(
-            "block_on_overflow",
-            "traces are decided early rather than evicted, so nothing overflows",
-        );
         config
     }
 
@@ -61,6 +86,24 @@ impl TailConfig {
     #[must_use]
     pub fn remember_dropped(&self, bytes: usize) -> Remember {
         self.non_sampled_cache_size.map_or(Remember::Bytes(bytes), Remember::Decisions)
+    }
+}
+
+fn strategy(table: &Table<'_>, policies: &Policies) -> SamplingStrategy {
+    let strategy = table.choice("sampling_strategy", STRATEGIES).unwrap_or_default();
+    let early = table.bool("early_decision").unwrap_or(false);
+    match strategy {
+        SamplingStrategy::Ingest => {
+            if let Some(name) = policies.needing_whole_traces() {
+                table.error(
+                    "sampling_strategy",
+                    format!("policy `{name}` needs whole traces: it cannot be asked of spans as they come"),
+                );
+            }
+            strategy
+        }
+        _ if early => SamplingStrategy::Certain,
+        _ => strategy,
     }
 }
 

@@ -16,15 +16,27 @@ pub(super) struct Metrics {
     abandoned: IntCounter,
     traces: IntCounter,
     kept_traces: IntCounter,
+    not_sampled_traces: IntCounter,
     dropped_traces: IntCounter,
     late_kept: IntCounter,
     late_dropped: IntCounter,
     early_decisions: IntCounter,
+    early_releases: IntCounter,
+    too_large_traces: IntCounter,
     unknown_head_spans: IntCounter,
     traces_on_memory: IntGauge,
     bytes_on_memory: IntGauge,
-    /// For each policy, traces it asked for and did not ask for.
-    policies: Vec<(IntCounter, IntCounter)>,
+    /// Traces that a policy could not judge.
+    evaluation_errors: IntCounter,
+    policies: Vec<PolicyCounters>,
+}
+
+/// What a policy has said.
+struct PolicyCounters {
+    executions: IntCounter,
+    sampled: IntCounter,
+    not_sampled: IntCounter,
+    dropped: IntCounter,
 }
 
 impl Metrics {
@@ -48,13 +60,23 @@ impl Metrics {
             "Traces that a policy asked for or did not.",
             &["processor", "policy", "sampled", "decision"],
         );
+        let executions = telemetry.counters(
+            "otelcol_processor_tail_sampling_sampling_policy_execution_count",
+            "Traces that a policy was asked of.",
+            &["processor", "policy"],
+        );
         let policy = |name: &String| {
             // As upstream: a policy of a named processor is called by both names.
             let label = id
                 .split_once('/')
                 .map_or_else(|| name.clone(), |(_, processor)| format!("{processor}.{name}"));
             let count = |sampled, decision| by_policy.with_label_values(&[id, &label, sampled, decision]);
-            (count("true", "sampled"), count("false", "not_sampled"))
+            PolicyCounters {
+                executions: executions.with_label_values(&[id, &label]),
+                sampled: count("true", "sampled"),
+                not_sampled: count("false", "not_sampled"),
+                dropped: count("false", "dropped"),
+            }
         };
         Self {
             published: Stats::new(policies.len()),
@@ -68,16 +90,29 @@ impl Metrics {
                 "Traces seen for the first time.",
             ),
             kept_traces: global.with_label_values(&[id, "true", "sampled"]),
-            dropped_traces: global.with_label_values(&[id, "false", "not_sampled"]),
+            not_sampled_traces: global.with_label_values(&[id, "false", "not_sampled"]),
+            dropped_traces: global.with_label_values(&[id, "false", "dropped"]),
             late_kept: releases.with_label_values(&[id, "true"]),
             late_dropped: releases.with_label_values(&[id, "false"]),
             early_decisions: counter(
                 "forebay_tail_sampling_early_decisions",
                 "Traces decided before their time, for want of room or because the process ended.",
             ),
+            early_releases: counter(
+                "forebay_tail_sampling_early_releases",
+                "Traces that left before their time because it was certain that they are kept.",
+            ),
+            too_large_traces: counter(
+                "otelcol_processor_tail_sampling_traces_dropped_too_large",
+                "Traces dropped because they had more bytes than maximum_trace_size_bytes.",
+            ),
             unknown_head_spans: counter(
                 "forebay_tail_sampling_unknown_head_spans",
                 "Decided spans that came without a threshold: whatever they were sampled with before is not in their weight.",
+            ),
+            evaluation_errors: counter(
+                "otelcol_processor_tail_sampling_sampling_policy_evaluation_error",
+                "Traces that a policy could not judge.",
             ),
             traces_on_memory: gauge(
                 "otelcol_processor_tail_sampling_sampling_traces_on_memory",
@@ -98,17 +133,23 @@ impl Metrics {
             .inc_by(now.dropped_spans - before.dropped_spans + now.late_dropped - before.late_dropped);
         self.traces.inc_by(now.traces - before.traces);
         self.kept_traces.inc_by(now.kept_traces - before.kept_traces);
+        self.not_sampled_traces.inc_by(now.not_sampled_traces - before.not_sampled_traces);
         self.dropped_traces.inc_by(now.dropped_traces - before.dropped_traces);
         self.late_kept.inc_by(now.late_kept - before.late_kept);
         self.late_dropped.inc_by(now.late_dropped - before.late_dropped);
         self.early_decisions.inc_by(now.early_decisions - before.early_decisions);
+        self.early_releases.inc_by(now.early_releases - before.early_releases);
+        self.too_large_traces.inc_by(now.too_large_traces - before.too_large_traces);
         self.unknown_head_spans.inc_by(now.unknown_head_spans - before.unknown_head_spans);
         self.buffered.add(now.pending_spans.wrapping_sub(before.pending_spans).cast_signed());
-        for ((sampled, not_sampled), (now, before)) in
-            self.policies.iter().zip(now.policies.iter().zip(&before.policies))
-        {
-            sampled.inc_by(now.sampled - before.sampled);
-            not_sampled.inc_by(now.not_sampled - before.not_sampled);
+        let counts = now.policies.iter().zip(&before.policies);
+        for (policy, (now, before)) in self.policies.iter().zip(counts) {
+            let news = *now - *before;
+            policy.executions.inc_by(news.sampled + news.not_sampled + news.dropped + news.failed);
+            policy.sampled.inc_by(news.sampled);
+            policy.not_sampled.inc_by(news.not_sampled);
+            policy.dropped.inc_by(news.dropped);
+            self.evaluation_errors.inc_by(news.failed);
         }
         self.published.clone_from(now);
         move_gauge(&self.traces_on_memory, &mut self.pending_traces, sampler.pending_traces());

@@ -1,24 +1,32 @@
 //! Policies: what makes a trace worth keeping.
 //!
 //! A policy type is one file. It reads its part of the configuration, registers the predicates it needs of
-//! single spans, and answers for a whole trace from the [`Digest`] alone. A new type is a new file and a line
-//! in `TYPES`.
+//! single spans and the rates it has to keep, and answers for a whole trace from the [`Digest`] and the state of
+//! the [`Limits`] alone. A new type is a new file and a line in `TYPES`.
 
 mod always_sample;
 mod and;
+mod boolean_attribute;
+mod composite;
+mod drop;
 mod latency;
+mod limiting;
+mod not;
 mod numeric_attribute;
+mod ottl_condition;
 mod probabilistic;
+mod span_count;
 mod status_code;
 mod string_attribute;
+mod trace_flags;
+mod trace_state;
 
-use std::collections::HashSet;
-
-use forebay_config::{Cursor, Table, Value};
+use forebay_config::Table;
 use forebay_otlp::TraceId;
 use forebay_otlp::threshold::{Randomness, Threshold};
 
 use super::digest::Digest;
+use super::limits::{Limits, Rates};
 use super::predicate::{Bits, Predicate, Predicates};
 use crate::Compatibility;
 
@@ -33,28 +41,63 @@ pub struct Evidence<'a> {
     pub digest: &'a Digest,
 }
 
+impl<'a> Evidence<'a> {
+    /// What `digest` says of a trace.
+    #[must_use]
+    pub fn new(trace_id: TraceId, digest: &'a Digest) -> Self {
+        Self { trace_id, randomness: digest.randomness(trace_id), digest }
+    }
+}
+
 /// What a policy says of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The policy does not ask for it.
     NotSampled,
+    /// The policy could not judge it, which counts as not asking for it.
+    Failed,
     /// The policy asks for it, as it would for every trace of this kind with at least this threshold's
     /// randomness.
     Sampled(Threshold),
     /// The policy asks for it with a probability that no threshold expresses.
     SampledUnknown,
+    /// The trace is dropped, whatever other policies ask for.
+    Dropped,
 }
 
 /// One compiled policy.
 pub trait Policy: Send + Sync {
     /// Judges a trace by its evidence.
-    fn evaluate(&self, trace: &Evidence<'_>) -> Verdict;
+    fn evaluate(&self, trace: &Evidence<'_>, limits: &Limits) -> Verdict;
+
+    /// Lets the policy's limits choose among traces that are decided together, all of which it is to judge.
+    fn choose(&self, _traces: &[Evidence<'_>], _limits: &mut Limits) {}
+
+    /// Whether it has limits.
+    fn is_limited(&self) -> bool {
+        false
+    }
+
+    /// What its answers are made of.
+    fn nature(&self) -> Nature;
+}
+
+/// What a policy's answers are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nature {
+    /// Having asked for a trace it does so whatever spans are still to come.
+    pub monotone: bool,
+    /// It needs the whole trace, or other traces: an answer on a part of one means nothing.
+    pub whole: bool,
+    /// It answers by chance, so that what it does not ask for says nothing of what there is.
+    pub chance: bool,
 }
 
 /// What reading a policy's configuration has at hand.
 pub(crate) struct Compiler<'a> {
-    predicates: &'a mut Predicates,
-    compatibility: Compatibility,
+    pub(crate) predicates: &'a mut Predicates,
+    pub(crate) rates: &'a mut Rates,
+    pub(crate) compatibility: Compatibility,
 }
 
 /// Reads one policy type's settings: the table is the one named like the type, if it is there.
@@ -64,159 +107,73 @@ type Read = fn(&Table<'_>, &mut Compiler<'_>) -> Option<Box<dyn Policy>>;
 const TYPES: &[(&str, Read)] = &[
     ("always_sample", always_sample::read),
     ("and", and::read),
+    ("boolean_attribute", boolean_attribute::read),
+    ("bytes_limiting", limiting::read_bytes),
+    ("composite", composite::read),
+    ("drop", drop::read),
     ("latency", latency::read),
+    ("not", not::read),
     ("numeric_attribute", numeric_attribute::read),
+    ("ottl_condition", ottl_condition::read),
     ("probabilistic", probabilistic::read),
+    ("rate_limiting", limiting::read_spans),
+    ("span_count", span_count::read),
     ("status_code", status_code::read),
     ("string_attribute", string_attribute::read),
+    ("trace_flags", trace_flags::read),
+    ("trace_state", trace_state::read),
 ];
 
-/// Types that the Collector has beside these.
-const NOT_YET: &[&str] = &[
-    "boolean_attribute",
-    "bytes_limiting",
-    "composite",
-    "drop",
-    "not",
-    "ottl_condition",
-    "rate_limiting",
-    "span_count",
-    "trace_flags",
-    "trace_state",
-];
+/// The types that are made of others. The Collector lets `and` and `drop` contain `not` and the simple ones,
+/// `composite` `and` and the simple ones, and `not` the simple ones.
+const COMPOUND: &[&str] = &["and", "composite", "drop", "not"];
 
-/// The policies of one processor, in order.
-pub struct Policies {
-    names: Vec<String>,
-    policies: Vec<Box<dyn Policy>>,
-    predicates: Predicates,
-}
+impl Nature {
+    /// Of a policy that looks for something in single spans.
+    const EXISTENTIAL: Self = Self { monotone: true, whole: false, chance: false };
 
-/// How often a policy has said what.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PolicyCount {
-    /// Traces it asked for.
-    pub sampled: u64,
-    /// Traces it did not ask for.
-    pub not_sampled: u64,
-}
+    /// Of a policy that keeps a rate.
+    const LIMITED: Self = Self { monotone: false, whole: true, chance: true };
 
-/// What all policies together say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// No policy asks for the trace.
-    Drop,
-    /// Some policy does.
-    Keep(Kept),
-}
-
-/// Why and how a trace is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Kept {
-    /// Index of the first policy that asked for it.
-    pub policy: u16,
-    /// The trace's threshold, the one it came with included; `None` if its probability is not known.
-    pub threshold: Option<Threshold>,
-}
-
-impl Policies {
-    /// Reads the list `policies`, recording every mistake.
-    #[must_use]
-    pub fn read(table: &Table<'_>, compatibility: Compatibility) -> Self {
-        let mut predicates = Predicates::default();
-        let mut compiler = Compiler { predicates: &mut predicates, compatibility };
-        let (mut names, mut policies, mut taken) = (Vec::new(), Vec::new(), HashSet::new());
-        let entries = table.list("policies");
-        let missing = table.get("policies").is_none_or(|policies| policies.is_null());
-        if missing || entries.as_ref().is_some_and(Vec::is_empty) {
-            table.error("policies", "tail_sampling needs policies: without them nothing would be kept");
-        }
-        for entry in entries.iter().flatten().filter_map(Cursor::table) {
-            let name = entry.string("name").unwrap_or_default();
-            if name.is_empty() {
-                entry.error("name", "a policy needs a name");
-            } else if !taken.insert(name.clone()) {
-                entry.error("name", format!("two policies are named `{name}`"));
-            }
-            if let Some(policy) = compiler.policy(&entry, TYPES) {
-                names.push(name);
-                policies.push(policy);
-            }
-        }
-        if u16::try_from(policies.len()).is_err() {
-            table.error("policies", "more than 65535 policies");
-        }
-        Self { names, policies, predicates }
-    }
-
-    /// The policies' names, in order.
-    #[must_use]
-    pub fn names(&self) -> &[String] {
-        &self.names
-    }
-
-    /// What has to be asked of single spans.
-    #[must_use]
-    pub fn predicates(&self) -> &Predicates {
-        &self.predicates
-    }
-
-    /// Decides a trace. It is kept if some policy asks for it; its threshold is the least of those policies,
-    /// since each would have kept it alone, raised to the one it came with. What each policy said is added to
-    /// its element of `counts`.
-    #[must_use]
-    pub fn decide(&self, trace_id: TraceId, digest: &Digest, counts: &mut [PolicyCount]) -> Decision {
-        let trace = Evidence { trace_id, randomness: digest.randomness(trace_id), digest };
-        let mut decision = Decision::Drop;
-        for ((policy, count), index) in self.policies.iter().zip(counts).zip(0..) {
-            let verdict = policy.evaluate(&trace);
-            count.add(verdict);
-            let threshold = match verdict {
-                Verdict::NotSampled => continue,
-                Verdict::Sampled(threshold) => Some(threshold),
-                Verdict::SampledUnknown => None,
-            };
-            decision = Decision::Keep(match decision {
-                Decision::Drop => Kept { policy: index, threshold },
-                Decision::Keep(first) => Kept { threshold: union(first.threshold, threshold), ..first },
-            });
-        }
-        match decision {
-            Decision::Keep(kept) => Decision::Keep(kept.after(digest.head())),
-            Decision::Drop => Decision::Drop,
-        }
-    }
-}
-
-impl Kept {
-    /// The same for spans that have passed the threshold `head` before, which is never lowered.
-    pub(crate) fn after(self, head: Option<Threshold>) -> Self {
+    /// Of a policy that needs all of several others.
+    fn all(parts: &[Box<dyn Policy>]) -> Self {
+        let of = |test: fn(Self) -> bool| parts.iter().map(move |part| test(part.nature()));
         Self {
-            threshold: self.threshold.map(|threshold| threshold.max(head.unwrap_or(Threshold::ALWAYS))),
-            ..self
-        }
-    }
-}
-
-/// The threshold of what either of two policies keeps. With one unknown it is unknown, unless the other keeps
-/// everything of this kind.
-fn union(a: Option<Threshold>, b: Option<Threshold>) -> Option<Threshold> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (known, None) | (None, known) => known.filter(|&threshold| threshold == Threshold::ALWAYS),
-    }
-}
-
-impl PolicyCount {
-    fn add(&mut self, verdict: Verdict) {
-        match verdict {
-            Verdict::NotSampled => self.not_sampled += 1,
-            Verdict::Sampled(_) | Verdict::SampledUnknown => self.sampled += 1,
+            monotone: of(|part| part.monotone).all(|monotone| monotone),
+            whole: of(|part| part.whole).any(|whole| whole),
+            chance: of(|part| part.chance).any(|chance| chance),
         }
     }
 }
 
 impl Verdict {
+    /// What two policies that both have to ask for a trace say together.
+    ///
+    /// All look at the same random number, so together they keep what the stricter keeps.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Failed, _) | (_, Self::Failed) => Self::Failed,
+            (Self::Sampled(a), Self::Sampled(b)) => Self::Sampled(a.max(b)),
+            (Self::Sampled(_) | Self::SampledUnknown, Self::Sampled(_) | Self::SampledUnknown) => {
+                Self::SampledUnknown
+            }
+            _ => Self::NotSampled,
+        }
+    }
+
+    /// Of a choice by threshold; without one, nothing is chosen.
+    fn above(threshold: Option<Threshold>, randomness: Randomness) -> Self {
+        match threshold {
+            Some(threshold) if threshold.keeps(randomness) => Self::Sampled(threshold),
+            _ => Self::NotSampled,
+        }
+    }
+
+    /// Whether the trace is asked for.
+    pub(crate) const fn is_sampled(self) -> bool {
+        matches!(self, Self::Sampled(_) | Self::SampledUnknown)
+    }
+
     /// Certain, if `condition` holds.
     fn certain_if(condition: bool) -> Self {
         if condition { Self::Sampled(Threshold::ALWAYS) } else { Self::NotSampled }
@@ -224,9 +181,37 @@ impl Verdict {
 }
 
 impl Compiler<'_> {
-    /// Reads the policy in `entry`, whose `type` is one of `types`.
-    fn policy(&mut self, entry: &Table<'_>, types: &[(&'static str, Read)]) -> Option<Box<dyn Policy>> {
-        let Some((name, read)) = chosen(entry, types) else {
+    /// Reads a policy of a processor's list.
+    pub(crate) fn policy(&mut self, entry: &Table<'_>) -> Option<Box<dyn Policy>> {
+        self.one_of(entry, |_| true)
+    }
+
+    /// Reads a policy within another: a simple one, or one of the `compound` types that may stand there.
+    fn part(&mut self, entry: &Table<'_>, compound: &[&str]) -> Option<Box<dyn Policy>> {
+        entry.string("name");
+        self.one_of(entry, |name| compound.contains(&name) || !COMPOUND.contains(&name))
+    }
+
+    /// Reads the policies in the list `key`, of which there has to be one.
+    fn parts(
+        &mut self,
+        settings: &Table<'_>,
+        key: &'static str,
+        compound: &[&str],
+    ) -> Option<Vec<Box<dyn Policy>>> {
+        let entries = settings.tables(key);
+        if entries.is_empty() {
+            settings.error(key, "name at least one sub-policy");
+            return None;
+        }
+        let parts: Vec<_> = entries.iter().map(|entry| self.part(entry, compound)).collect();
+        parts.into_iter().collect()
+    }
+
+    fn one_of(&mut self, entry: &Table<'_>, allowed: impl Fn(&str) -> bool) -> Option<Box<dyn Policy>> {
+        let types = TYPES.iter().filter(|(name, _)| allowed(name));
+        let choices: Vec<_> = types.map(|&(name, read)| (name, (name, read))).collect();
+        let Some((name, read)) = entry.require("type", entry.choice("type", &choices)) else {
             // Which settings are unknown depends on the type.
             entry.entries();
             return None;
@@ -241,23 +226,6 @@ impl Compiler<'_> {
     }
 }
 
-/// The one of `types` that is the `type` of `entry`.
-fn chosen(entry: &Table<'_>, types: &[(&'static str, Read)]) -> Option<(&'static str, Read)> {
-    if let Some(kind) = entry.get("type")
-        && let Value::String(name) = &kind.node().value
-        && NOT_YET.contains(&name.as_str())
-    {
-        let known: Vec<_> = types.iter().map(|(name, _)| *name).collect();
-        kind.error_with_help(
-            format!("policy type `{name}` exists in the Collector but not yet in Forebay"),
-            format!("known: {}", known.join(", ")),
-        );
-        return None;
-    }
-    let choices: Vec<_> = types.iter().map(|&(name, read)| (name, (name, read))).collect();
-    entry.require("type", entry.choice("type", &choices))
-}
-
 /// A policy that asks for traces by one predicate.
 struct Existential {
     bit: Bits,
@@ -266,8 +234,12 @@ struct Existential {
 }
 
 impl Policy for Existential {
-    fn evaluate(&self, trace: &Evidence<'_>) -> Verdict {
+    fn evaluate(&self, trace: &Evidence<'_>, _limits: &Limits) -> Verdict {
         Verdict::certain_if(trace.digest.predicates.contains(self.bit) != self.invert)
+    }
+
+    fn nature(&self) -> Nature {
+        Nature { monotone: !self.invert, ..Nature::EXISTENTIAL }
     }
 }
 

@@ -11,7 +11,11 @@ use std::ops::{BitOr, BitOrAssign};
 use forebay_otlp::attribute::{
     AnyValue, Attribute, SPAN_ATTRIBUTES, attribute_messages, resource_attribute_messages,
 };
+use forebay_otlp::tracestate::TraceState;
 use forebay_otlp::{Span, StatusCode};
+use forebay_ottl::{
+    Condition, ConditionMask, ConditionSet, EnvelopeSlots, EvalError, Scratch, Subject, TooManyConditions,
+};
 use regex::bytes::RegexSet;
 use thiserror::Error;
 
@@ -31,6 +35,26 @@ pub enum Predicate {
         /// What its value must be.
         test: AttributeTest,
     },
+    /// The W3C trace flag `sampled` is set.
+    SampledFlag,
+    /// A member of the trace state has one of these values.
+    TraceState {
+        /// The member's key.
+        key: String,
+        /// What it may be.
+        values: Vec<String>,
+    },
+}
+
+/// What becomes of a trace for which a condition fails, say because it compares a number with a map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorMode {
+    /// It counts as not holding, and is logged.
+    Ignore,
+    /// It counts as not holding.
+    Silent,
+    /// The policy does not ask for the trace, unless it has before.
+    Propagate,
 }
 
 /// What an attribute's value must be. Values of another type fail.
@@ -40,6 +64,8 @@ pub enum AttributeTest {
     OneOf(Vec<String>),
     /// A string that one of these regular expressions matches somewhere.
     Matches(Vec<String>),
+    /// This boolean.
+    Is(bool),
     /// A number within these bounds, both included.
     Within {
         /// Least value.
@@ -58,12 +84,15 @@ pub enum PredicateError {
     /// A regular expression does not compile.
     #[error("invalid regular expression: {}", reason(.0))]
     Regex(#[from] regex::Error),
+    /// Conditions have a bound of their own.
+    #[error("{0} in one tail_sampling processor")]
+    Conditions(#[from] TooManyConditions),
 }
 
 /// The distinct predicates of a processor's policies, compiled.
 #[derive(Debug, Default)]
 pub struct Predicates {
-    distinct: Vec<Predicate>,
+    distinct: Vec<(Predicate, Bits)>,
     /// The predicates that each status code satisfies.
     by_status: [Bits; 4],
     by_key: HashMap<Box<[u8]>, Vec<(Bits, CompiledTest)>, foldhash::fast::RandomState>,
@@ -71,14 +100,56 @@ pub struct Predicates {
     key_lengths: u64,
     /// The predicates in `by_key`.
     on_attributes: Bits,
+    sampled_flag: Bits,
+    /// Keys and values of trace states' members.
+    by_member: Vec<(Bits, String, Vec<String>)>,
+    /// How many bits are taken.
+    bits: usize,
+    conditions: ConditionSet,
+    /// What each condition's answer means, by its number.
+    answers: Vec<Answer>,
+    /// The bits of all conditions.
+    on_conditions: Bits,
+}
+
+/// What a condition's answer means.
+#[derive(Clone, Copy, Debug)]
+struct Answer {
+    holds: Bits,
+    /// Set if it fails; it is not asked any more then.
+    failed: Bits,
+    logged: bool,
+}
+
+/// A span of which predicates are asked.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) span: &'a Span,
+    pub(crate) body: &'a [u8],
+    pub(crate) trace_state: &'a [u8],
+    /// What was found in its resource and scope.
+    pub(crate) envelope: &'a EnvelopeSlots,
+    pub(crate) now_unix_nano: u64,
+}
+
+/// What evaluating needs beside the predicates.
+#[derive(Debug, Default)]
+pub(crate) struct Workspace {
+    scratch: Scratch,
+    /// The last failure of a condition that wants it logged.
+    pub(crate) failure: Option<EvalError>,
 }
 
 #[derive(Debug)]
 enum CompiledTest {
     OneOf(Vec<Box<[u8]>>),
     Matches(RegexSet),
+    Is(bool),
     Within { min: Option<i64>, max: Option<i64> },
 }
+
+/// The bit of a span's `flags` for the W3C flag `sampled`.
+const W3C_SAMPLED: u32 = 1;
 
 impl Bits {
     /// The empty set.
@@ -101,9 +172,9 @@ impl Bits {
         self.0 & other.0 == other.0
     }
 
-    /// Whether no predicate of `other` is in the set.
-    const fn lacks_all(self, other: Self) -> bool {
-        self.0 & other.0 == 0
+    /// Whether some predicate of `other` is in the set.
+    const fn has_any(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 }
 
@@ -127,35 +198,124 @@ impl Predicates {
     /// # Errors
     /// When there are too many, or a regular expression does not compile.
     pub fn add(&mut self, predicate: Predicate) -> Result<Bits, PredicateError> {
-        if let Some(index) = self.distinct.iter().position(|other| *other == predicate) {
-            return Ok(Bits::one(index));
+        if let Some((_, bit)) = self.distinct.iter().find(|(other, _)| *other == predicate) {
+            return Ok(*bit);
         }
-        let index = self.distinct.len();
-        if index == Bits::MAX {
-            return Err(PredicateError::TooMany);
-        }
-        let bit = Bits::one(index);
+        let test = match &predicate {
+            Predicate::Attribute { test, .. } => Some(CompiledTest::new(test)?),
+            _ => None,
+        };
+        let bit = self.next_bit()?;
         match &predicate {
             Predicate::Status(codes) => codes.iter().for_each(|&code| self.by_status[code as usize] |= bit),
-            Predicate::Attribute { key, test } => {
-                let test = CompiledTest::new(test)?;
-                self.by_key.entry(key.as_bytes().into()).or_default().push((bit, test));
+            Predicate::Attribute { key, .. } => {
+                let tests = self.by_key.entry(key.as_bytes().into()).or_default();
+                tests.extend(test.map(|test| (bit, test)));
                 self.key_lengths |= length_bit(key.len());
                 self.on_attributes |= bit;
             }
+            Predicate::SampledFlag => self.sampled_flag = bit,
+            Predicate::TraceState { key, values } => {
+                self.by_member.push((bit, key.clone(), values.clone()));
+            }
         }
-        self.distinct.push(predicate);
+        self.distinct.push((predicate, bit));
         Ok(bit)
     }
 
-    /// The predicates that a span satisfies by itself; of those in `known`, attributes are not asked again.
-    #[inline]
-    pub(crate) fn of_span(&self, span: &Span, body: &[u8], known: Bits) -> Bits {
-        let status = self.by_status[span.status as usize];
-        if known.contains(self.on_attributes) {
-            return status;
+    /// The bits of "one of these conditions holds for some span" and, where failing matters, of "one has failed
+    /// before".
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub(crate) fn add_conditions(
+        &mut self,
+        conditions: Vec<Condition>,
+        mode: ErrorMode,
+    ) -> Result<(Bits, Option<Bits>), PredicateError> {
+        let holds = self.next_bit()?;
+        let failed = if mode == ErrorMode::Propagate { Some(self.next_bit()?) } else { None };
+        for condition in conditions {
+            self.conditions.add(condition)?;
+            let logged = mode == ErrorMode::Ignore;
+            self.answers.push(Answer { holds, failed: failed.unwrap_or_default(), logged });
         }
-        status | self.of_attributes(attribute_messages(body, SPAN_ATTRIBUTES), known)
+        self.on_conditions |= holds | failed.unwrap_or_default();
+        Ok((holds, failed))
+    }
+
+    fn next_bit(&mut self) -> Result<Bits, PredicateError> {
+        if self.bits == Bits::MAX {
+            return Err(PredicateError::TooMany);
+        }
+        self.bits += 1;
+        Ok(Bits::one(self.bits - 1))
+    }
+
+    /// The predicates that a span satisfies by itself; those in `known` are not asked again.
+    #[inline]
+    pub(crate) fn of_span(&self, asked: &Asked<'_>, known: Bits, workspace: &mut Workspace) -> Bits {
+        let mut found = known | self.by_status[asked.span.status as usize];
+        if asked.span.flags & W3C_SAMPLED != 0 {
+            found |= self.sampled_flag;
+        }
+        if !found.contains(self.on_attributes) {
+            found |= self.of_attributes(attribute_messages(asked.body, SPAN_ATTRIBUTES), found);
+        }
+        if !self.by_member.is_empty() && !asked.trace_state.is_empty() {
+            found |= self.of_trace_state(asked.trace_state);
+        }
+        if !self.conditions.is_empty() {
+            found |= self.of_conditions(asked, found, workspace);
+        }
+        found
+    }
+
+    fn of_trace_state(&self, text: &[u8]) -> Bits {
+        let mut found = Bits::NONE;
+        let Ok(state) = TraceState::parse(text) else { return found };
+        for (key, value) in state.members() {
+            let satisfied = self
+                .by_member
+                .iter()
+                .filter(|(_, wanted, values)| wanted == key && values.iter().any(|wanted| wanted == value));
+            satisfied.for_each(|(bit, ..)| found |= *bit);
+        }
+        found
+    }
+
+    fn of_conditions(&self, asked: &Asked<'_>, known: Bits, workspace: &mut Workspace) -> Bits {
+        let mut found = known;
+        let settled = |answer: &Answer, known: Bits| known.has_any(answer.settles());
+        let mut open = ConditionMask::ALL;
+        if known.has_any(self.on_conditions) {
+            let known = self.answers.iter().enumerate().filter(|(_, answer)| settled(answer, known));
+            let mut closed = ConditionMask::NONE;
+            known.for_each(|(index, _)| closed.insert(index));
+            open = open.without(closed);
+        }
+        let subject =
+            Subject { span: asked.body, envelope: asked.envelope, now_unix_nano: asked.now_unix_nano };
+        let Workspace { scratch, failure } = workspace;
+        self.conditions.evaluate(&subject, open, scratch, |index, outcome| {
+            let answer = &self.answers[index];
+            match outcome {
+                _ if settled(answer, found) => {}
+                Ok(()) => found |= answer.holds,
+                Err(error) => {
+                    found |= answer.failed;
+                    if answer.logged {
+                        failure.get_or_insert_with(|| error.clone());
+                    }
+                }
+            }
+        });
+        found
+    }
+
+    /// What conditions ask of a resource and a scope, for their spans.
+    pub(crate) fn slots_of(&self, resource: &[u8], scope: &[u8]) -> EnvelopeSlots {
+        self.conditions.envelope(resource, scope)
     }
 
     /// The predicates that the resource in an envelope's resource description satisfies.
@@ -178,13 +338,20 @@ impl Predicates {
             });
             if let (Ok(Some(attribute)), Some(tests)) = (attribute, tests) {
                 for (bit, test) in tests {
-                    if found.lacks_all(*bit) && test.passes(attribute.value) {
+                    if !found.has_any(*bit) && test.passes(attribute.value) {
                         found |= *bit;
                     }
                 }
             }
         }
         found
+    }
+}
+
+impl Answer {
+    /// After which of its bits it is not asked any more.
+    fn settles(&self) -> Bits {
+        self.holds | self.failed
     }
 }
 
@@ -207,6 +374,7 @@ impl CompiledTest {
                 Self::OneOf(values.map(|value| value.as_bytes().into()).collect())
             }
             AttributeTest::Matches(patterns) => Self::Matches(RegexSet::new(patterns)?),
+            &AttributeTest::Is(value) => Self::Is(value),
             &AttributeTest::Within { min, max } => Self::Within { min, max },
         })
     }
@@ -217,6 +385,7 @@ impl CompiledTest {
             (Self::Matches(patterns), AnyValue::String(string)) => {
                 !string.is_empty() && patterns.is_match(string)
             }
+            (Self::Is(wanted), AnyValue::Bool(value)) => *wanted == value,
             (Self::Within { min, max }, AnyValue::Int(number)) => {
                 min.is_none_or(|min| number >= min) && max.is_none_or(|max| number <= max)
             }

@@ -7,13 +7,13 @@
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use forebay_otlp::{ScanError, Signal, Span, SpanIndex, TraceId};
 use forebay_pipeline::{
-    Batch, BoxFuture, Budget, Charge, Consumer, Ledger, Outlet, Refusal, Telemetry, until_stopped,
+    Batch, BoxFuture, Budget, Charge, Consumer, Ledger, Outlet, Refusal, Telemetry, Throttle, until_stopped,
 };
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
@@ -66,6 +66,9 @@ struct Shard {
     ledger: Ledger,
     metrics: Metrics,
     drop_pending: bool,
+    /// The processor's name, for the log.
+    id: String,
+    failures_logged: Throttle,
 }
 
 /// Requests that a shard may have waiting before its senders wait.
@@ -73,6 +76,8 @@ const SHARD_QUEUE: usize = 64;
 /// Of the bytes for pending traces, the part for remembering each kind of decision.
 const REMEMBER_SHARE: usize = 32;
 const REMEMBER_BYTES_MIN: usize = 256 << 10;
+/// A trace may have this part of the bytes of its shard.
+const TRACE_SHARE: usize = 4;
 
 impl TailProcessor {
     /// Starts the processor called `id` (`tail_sampling/slow`), which hands on to `next`. Must be called within
@@ -85,7 +90,8 @@ impl TailProcessor {
         telemetry: &Telemetry,
         next: Arc<dyn Consumer>,
     ) -> Self {
-        let shards = grant.shards.max(1);
+        // A limit holds for a processor, and whoever keeps it has to see all its traces.
+        let shards = if config.policies.are_limited() { 1 } else { grant.shards.max(1) };
         let ledger = telemetry.ledger(&format!("processor/{id}"), Signal::Traces);
         let drop_pending = config.drop_pending_traces_on_shutdown;
         let settings = settings(config, grant, shards);
@@ -105,6 +111,8 @@ impl TailProcessor {
                 ledger: ledger.clone(),
                 metrics: Metrics::new(id, settings.policies.names(), telemetry, &ledger),
                 drop_pending,
+                id: id.to_owned(),
+                failures_logged: Throttle::new(),
             };
             tasks.spawn(shard.run(queue, stopped.clone()));
             jobs
@@ -168,14 +176,24 @@ fn settings(config: TailConfig, grant: &Grant, shards: usize) -> Settings {
     let pending_bytes = share(grant.pending_bytes).min(LOG_BYTES_MAX);
     let remember = (pending_bytes / REMEMBER_SHARE).max(REMEMBER_BYTES_MIN);
     Settings {
-        decision_wait: Nanos::try_from(config.decision_wait.as_nanos()).unwrap_or(Nanos::MAX),
+        decision_wait: nanos(config.decision_wait),
+        decision_wait_after_root: config.decision_wait_after_root.map(nanos),
+        strategy: config.strategy,
+        maximum_trace_bytes: config.maximum_trace_bytes,
+        trace_bytes: u32::try_from(pending_bytes / TRACE_SHARE).unwrap_or(u32::MAX),
+        block_on_overflow: config.block_on_overflow,
         pending_bytes,
         pending_traces: config.num_traces.map_or(usize::MAX, share),
         remember_kept: config.remember_kept(remember).shared_by(shards),
         remember_dropped: config.remember_dropped(remember).shared_by(shards),
         record_policy: grant.record_policy,
+        epoch_unix_nano: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, nanos),
         policies: config.policies,
     }
+}
+
+fn nanos(duration: Duration) -> Nanos {
+    Nanos::try_from(duration.as_nanos()).unwrap_or(Nanos::MAX)
 }
 
 impl Shard {
@@ -186,7 +204,8 @@ impl Shard {
             tokio::select! {
                 biased;
                 () = sleep_until(due.unwrap_or(self.epoch)), if due.is_some() => self.sampler.decide_due(self.now(), &mut out),
-                job = queue.recv() => match job {
+                // A full sampler makes its senders wait; it empties as traces come due.
+                job = queue.recv(), if queue.is_closed() || !self.sampler.is_full() => match job {
                     Some(job) => self.accept(job, &mut out),
                     None => break,
                 },
@@ -204,7 +223,7 @@ impl Shard {
     }
 
     fn now(&self) -> Nanos {
-        Nanos::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(Nanos::MAX)
+        nanos(self.epoch.elapsed())
     }
 
     fn accept(&mut self, job: Job, out: &mut Vec<Output>) {
@@ -217,6 +236,11 @@ impl Shard {
     fn settle(&mut self, out: &mut Vec<Output>) {
         self.held.resize(self.sampler.allocated());
         self.metrics.publish(&self.sampler);
+        if let Some(error) = self.sampler.take_failure()
+            && let Some(withheld) = self.failures_logged.pass()
+        {
+            tracing::warn!(processor = self.id, %error, withheld, "a condition could not be evaluated");
+        }
         for Output { request, spans } in out.drain(..) {
             let charge = self.budget.charge(request.len());
             self.ledger.hold(spans);

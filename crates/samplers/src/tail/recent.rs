@@ -5,11 +5,15 @@
 //! what late spans ask for, whereas caches that reward repeated use would forget just those first. Traces are
 //! known by a keyed 64-bit fingerprint; of a billion remembered, one in 10^10 others is taken for one of them.
 
+mod set;
+
 use std::hash::BuildHasher;
 
 use foldhash::quality::RandomState;
 use forebay_otlp::TraceId;
 use hashbrown::HashTable;
+
+pub(crate) use self::set::RecentSet;
 
 /// The most recent decisions of one kind.
 #[derive(Debug)]

@@ -9,9 +9,14 @@ use std::sync::Arc;
 use forebay_otlp::threshold::{Randomness, Threshold};
 use forebay_otlp::tracestate::TraceState;
 use forebay_otlp::{Envelopes, Span, Splicer, without_leading_trace_id};
+use forebay_ottl::EvalError;
 
-use super::policy::{Decision, Kept, Policies};
-use super::recent::Recent;
+use super::config::SamplingStrategy;
+use super::decision::{Decision, Kept, Policies, PolicyCount};
+use super::limits::Limits;
+use super::policy::Evidence;
+use super::predicate::{Asked, Workspace};
+use super::recent::{Recent, RecentSet};
 use super::stamp::Stamps;
 use super::stats::Stats;
 use super::store::{Flags, Nanos, SEGMENT_BYTES, SlotNumber, Store};
@@ -23,6 +28,16 @@ pub struct Settings {
     pub policies: Arc<Policies>,
     /// How long a trace waits, from its first span, in nanoseconds.
     pub decision_wait: Nanos,
+    /// How long at most after its root has come, in nanoseconds.
+    pub decision_wait_after_root: Option<Nanos>,
+    /// Whether traces may leave before they have waited.
+    pub strategy: SamplingStrategy,
+    /// A trace with more bytes of spans is dropped.
+    pub maximum_trace_bytes: Option<u32>,
+    /// A trace with more bytes of spans is decided on what has come of it: none is to fill the shard.
+    pub trace_bytes: u32,
+    /// Whether the caller makes senders wait while the sampler is full, rather than that traces are decided early.
+    pub block_on_overflow: bool,
     /// What pending traces may hold, in bytes. Beyond it the oldest are decided early.
     pub pending_bytes: usize,
     /// How many traces may be pending; beyond it the oldest are decided early.
@@ -33,6 +48,8 @@ pub struct Settings {
     pub remember_dropped: Remember,
     /// Whether the policy that kept a trace is recorded on its spans.
     pub record_policy: bool,
+    /// The time at which the clock was zero, in nanoseconds since 1970: for conditions that ask what time it is.
+    pub epoch_unix_nano: u64,
 }
 
 /// How many decisions are remembered.
@@ -67,9 +84,16 @@ pub struct TailSampler {
     settings: Settings,
     store: Store,
     kept: Recent<Kept>,
-    dropped: Recent<()>,
+    dropped: RecentSet,
     stamps: Stamps,
     stats: Stats,
+    limits: Limits,
+    workspace: Workspace,
+    /// The traces that are decided together, and what is decided of each.
+    batch: Vec<SlotNumber>,
+    decisions: Vec<Decision>,
+    /// Traces of the request at hand that need not wait any longer, perhaps.
+    touched: Vec<SlotNumber>,
     /// Traces decided to be kept, whose spans have not been written yet.
     leaving: Vec<(SlotNumber, Kept)>,
     /// Bytes of their spans.
@@ -78,6 +102,12 @@ pub struct TailSampler {
     interned: Vec<Option<u32>>,
 }
 
+/// Decisions are taken at multiples of this.
+const TICK: Nanos = 10_000_000;
+/// The same where policies have limits; less if traces wait less.
+const LIMITED_TICK: Nanos = 1_000_000_000;
+/// So many traces are decided at a time.
+const BATCH_TRACES: usize = 256;
 /// Kept traces leave in requests of about this size: enough to share envelopes, little to hold twice.
 const OUTPUT_BYTES: usize = 1 << 20;
 
@@ -87,11 +117,16 @@ impl TailSampler {
     pub fn new(settings: Settings) -> Self {
         let names = settings.record_policy.then(|| settings.policies.names().to_vec());
         Self {
-            store: Store::default(),
-            kept: settings.remember_kept.memory(),
-            dropped: settings.remember_dropped.memory(),
+            store: Store::new(settings.tick()),
+            kept: settings.remember_kept.decisions(),
+            dropped: settings.remember_dropped.traces(),
             stamps: Stamps::new(names),
             stats: Stats::new(settings.policies.names().len()),
+            limits: settings.policies.limits(),
+            workspace: Workspace::default(),
+            batch: Vec::new(),
+            touched: Vec::new(),
+            decisions: Vec::new(),
             leaving: Vec::new(),
             leaving_bytes: 0,
             interned: Vec::new(),
@@ -123,7 +158,7 @@ impl TailSampler {
                         late.extend(run.iter().map(|span| (span, kept.after(head(request, span).0))));
                         continue;
                     }
-                    if self.dropped.get(trace_id).is_some() {
+                    if self.dropped.contains(trace_id) {
                         self.stats.late_dropped += run.len() as u64;
                         continue;
                     }
@@ -134,23 +169,34 @@ impl TailSampler {
                     slot
                 }
             };
-            self.append(request, envelopes, slot, run);
+            self.append(request, envelopes, slot, run, now);
+            self.reconsider(slot, run, now);
         }
         self.write_late(request, envelopes, &late, out);
-        self.make_room(out);
+        self.settle_touched(out);
+        if !self.settings.block_on_overflow {
+            self.make_room(out);
+        }
+        self.write_leaving(out);
+        self.store.shrink_to(self.settings.pending_bytes);
     }
 
     /// Decides the traces that are due at `now`.
     pub fn decide_due(&mut self, now: Nanos, out: &mut Vec<Output>) {
+        self.limits.begin_tick(now);
+        let together = if self.settings.policies.are_limited() { usize::MAX } else { BATCH_TRACES };
         while self.next_due().is_some_and(|due| due <= now) {
-            self.decide_oldest(Trigger::Due, out);
+            while self.batch.len() < together && self.next_due().is_some_and(|due| due <= now) {
+                self.batch.extend(self.store.schedule.pop(&mut self.store.traces));
+            }
+            self.decide(Trigger::Due, out);
         }
         self.write_leaving(out);
     }
 
     /// Decides everything that is pending, on the evidence so far.
     pub fn decide_all(&mut self, out: &mut Vec<Output>) {
-        while self.decide_oldest(Trigger::Early, out) {}
+        while self.decide_oldest(out) {}
         self.write_leaving(out);
     }
 
@@ -177,6 +223,14 @@ impl TailSampler {
         self.store.traces.len()
     }
 
+    /// Whether there is no room for more; always false if traces are decided early instead.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let Settings { pending_bytes, pending_traces, block_on_overflow, .. } = self.settings;
+        block_on_overflow
+            && (self.store.traces.len() >= pending_traces || self.store.in_use() >= pending_bytes)
+    }
+
     /// Bytes allocated for pending traces and remembered decisions.
     #[must_use]
     pub fn allocated(&self) -> usize {
@@ -189,6 +243,11 @@ impl TailSampler {
         self.store.span_bytes()
     }
 
+    /// Why a condition could not be evaluated, if one that wants it told has failed since the last call.
+    pub fn take_failure(&mut self) -> Option<EvalError> {
+        self.workspace.failure.take()
+    }
+
     /// What has happened so far.
     #[must_use]
     pub fn stats(&self) -> &Stats {
@@ -197,18 +256,22 @@ impl TailSampler {
 
     /// Adds a run of spans to a pending trace.
     #[inline]
-    fn append(&mut self, request: &[u8], envelopes: &Envelopes, slot: SlotNumber, run: &[Span]) {
+    fn append(&mut self, request: &[u8], envelopes: &Envelopes, slot: SlotNumber, run: &[Span], now: Nanos) {
+        let now_unix_nano = self.settings.epoch_unix_nano.saturating_add(now);
         let predicates = self.settings.policies.predicates();
         let envelope = *self.interned[run[0].envelope as usize].get_or_insert_with(|| {
             self.store.envelopes.intern(request, envelopes, run[0].envelope, predicates)
         });
         let digest = &mut self.store.traces.slot_mut(slot).digest;
-        digest.predicates |= self.store.envelopes.predicates(envelope);
+        let (of_envelope, slots) = self.store.envelopes.facts(envelope);
+        digest.predicates |= of_envelope;
         let mut flags = Flags { elided: true, trace_state: false };
         let trace_id = run[0].trace_id.to_bytes();
         for span in run {
             let body = body(request, span);
-            digest.predicates |= predicates.of_span(span, body, digest.predicates);
+            let asked =
+                Asked { span, body, trace_state: trace_state(request, span), envelope: slots, now_unix_nano };
+            digest.predicates |= predicates.of_span(&asked, digest.predicates, &mut self.workspace);
             digest.add_span(span);
             // A leading id that a later one overrides is not the trace's, and stays.
             flags.elided &= without_leading_trace_id(body).is_some() && body[2..].starts_with(&trace_id);
@@ -232,6 +295,64 @@ impl TailSampler {
         }
     }
 
+    /// Looks at what new spans mean for a trace's wait.
+    #[inline]
+    fn reconsider(&mut self, slot: SlotNumber, run: &[Span], now: Nanos) {
+        if let Some(wait) = self.settings.decision_wait_after_root
+            && run.iter().any(|span| span.root)
+        {
+            self.store.schedule.hasten(&mut self.store.traces, slot, now.saturating_add(wait));
+        }
+        let bytes = self.store.traces.slot(slot).digest.bytes;
+        let Settings { strategy, maximum_trace_bytes, trace_bytes, .. } = self.settings;
+        if strategy != SamplingStrategy::Complete
+            || bytes > maximum_trace_bytes.unwrap_or(u32::MAX).min(trace_bytes)
+        {
+            self.touched.push(slot);
+        }
+    }
+
+    /// Decides those of the request's traces that need not wait any longer. Not before all its spans have been
+    /// taken: envelopes that they share must not go.
+    fn settle_touched(&mut self, out: &mut Vec<Output>) {
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.sort_unstable();
+        touched.dedup();
+        self.limits.begin_early();
+        for number in touched.drain(..) {
+            if let Some(decision) = self.settled(number) {
+                self.store.schedule.remove(&mut self.store.traces, number);
+                self.carry_out(number, decision, out);
+            }
+        }
+        self.touched = touched;
+    }
+
+    /// What becomes of a trace if that is not to wait.
+    fn settled(&mut self, number: SlotNumber) -> Option<Decision> {
+        let Settings { policies, strategy, maximum_trace_bytes, .. } = &self.settings;
+        let slot = self.store.traces.slot(number);
+        let trace = Evidence::new(slot.trace_id, &slot.digest);
+        if maximum_trace_bytes.is_some_and(|maximum| slot.digest.bytes > maximum) {
+            self.stats.too_large_traces += 1;
+            return Some(Decision::NotSampled);
+        }
+        let crowding = slot.digest.bytes > self.settings.trace_bytes;
+        if *strategy == SamplingStrategy::Certain && !crowding && !policies.is_certain(&trace, &self.limits) {
+            return None;
+        }
+        let mut counts = vec![PolicyCount::default(); policies.names().len()];
+        policies.decide(&[trace], &mut self.limits, &mut counts, &mut self.decisions);
+        let decision = self.decisions.pop()?;
+        if decision == Decision::NotSampled && !crowding {
+            return None;
+        }
+        self.stats.early_decisions += u64::from(crowding);
+        self.stats.early_releases += u64::from(!crowding);
+        self.stats.policies.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        Some(decision)
+    }
+
     /// Decides early while there are too many traces or bytes. What is about to leave counts as gone.
     fn make_room(&mut self, out: &mut Vec<Output>) {
         let Settings { pending_bytes, pending_traces, .. } = self.settings;
@@ -242,7 +363,7 @@ impl TailSampler {
             while self.store.traces.len() - self.leaving.len() > pending_traces
                 || self.store.in_use().saturating_sub(self.leaving_bytes) > enough
             {
-                if !self.decide_oldest(Trigger::Early, out) {
+                if !self.decide_oldest(out) {
                     return self.write_leaving(out);
                 }
             }
@@ -251,35 +372,58 @@ impl TailSampler {
     }
 
     /// Decides the trace that has waited longest; false if there is none.
-    fn decide_oldest(&mut self, trigger: Trigger, out: &mut Vec<Output>) -> bool {
-        let Some(number) = self.store.schedule.pop(&mut self.store.traces) else {
-            return false;
+    fn decide_oldest(&mut self, out: &mut Vec<Output>) -> bool {
+        let oldest = self.store.schedule.pop(&mut self.store.traces);
+        self.batch.extend(oldest);
+        self.limits.begin_early();
+        self.decide(Trigger::Early, out);
+        oldest.is_some()
+    }
+
+    /// Decides the traces in `batch`, which the schedule has given up.
+    fn decide(&mut self, trigger: Trigger, out: &mut Vec<Output>) {
+        let evidence = |&number: &SlotNumber| {
+            let slot = self.store.traces.slot(number);
+            Evidence::new(slot.trace_id, &slot.digest)
         };
+        let traces: Vec<_> = self.batch.iter().map(evidence).collect();
+        let policies = &self.settings.policies;
+        policies.decide(&traces, &mut self.limits, &mut self.stats.policies, &mut self.decisions);
+        let mut decisions = std::mem::take(&mut self.decisions);
+        let mut batch = std::mem::take(&mut self.batch);
+        for (number, decision) in batch.drain(..).zip(decisions.drain(..)) {
+            self.stats.early_decisions += u64::from(trigger == Trigger::Early);
+            self.carry_out(number, decision, out);
+        }
+        (self.decisions, self.batch) = (decisions, batch);
+    }
+
+    /// Does with a trace what has been decided.
+    fn carry_out(&mut self, number: SlotNumber, decision: Decision, out: &mut Vec<Output>) {
         let slot = self.store.traces.slot(number);
         let (trace_id, spans) = (slot.trace_id, u64::from(slot.digest.spans));
-        self.stats.early_decisions += u64::from(trigger == Trigger::Early);
         self.stats.unknown_head_spans += if slot.digest.head().is_none() { spans } else { 0 };
-        let decision = self.settings.policies.decide(trace_id, &slot.digest, &mut self.stats.policies);
-        match decision {
-            Decision::Keep(kept) => {
-                self.stats.kept_traces += 1;
-                self.stats.kept_spans += spans;
-                self.leaving_bytes += slot.digest.bytes as usize;
-                self.kept.insert(trace_id, kept);
-                self.leaving.push((number, kept));
-                if self.leaving_bytes >= OUTPUT_BYTES {
-                    self.write_leaving(out);
-                }
+        if let Decision::Keep(kept) = decision {
+            self.stats.kept_traces += 1;
+            self.stats.kept_spans += spans;
+            self.leaving_bytes += slot.digest.bytes as usize;
+            self.kept.insert(trace_id, kept);
+            self.leaving.push((number, kept));
+            if self.leaving_bytes >= OUTPUT_BYTES {
+                self.write_leaving(out);
             }
-            Decision::Drop => {
-                self.stats.dropped_traces += 1;
-                self.stats.dropped_spans += spans;
-                self.stats.pending_spans -= spans;
-                self.dropped.insert(trace_id, ());
-                self.store.release(number);
-            }
+            return;
         }
-        true
+        let traces = if decision == Decision::Dropped {
+            &mut self.stats.dropped_traces
+        } else {
+            &mut self.stats.not_sampled_traces
+        };
+        *traces += 1;
+        self.stats.dropped_spans += spans;
+        self.stats.pending_spans -= spans;
+        self.dropped.insert(trace_id);
+        self.store.release(number);
     }
 
     /// Writes the traces that are decided to be kept, and frees what they held.
@@ -327,6 +471,14 @@ impl TailSampler {
     }
 }
 
+impl Settings {
+    /// How long a decision tick is. Limits are a matter of seconds: to choose among more traces is to choose
+    /// better, and one that had to spread its budget over ticks of 10 ms would have none for most of them.
+    fn tick(&self) -> Nanos {
+        if self.policies.are_limited() { self.decision_wait.clamp(TICK, LIMITED_TICK) } else { TICK }
+    }
+}
+
 impl Remember {
     /// One of `shards` equal parts.
     #[must_use]
@@ -337,10 +489,17 @@ impl Remember {
         }
     }
 
-    fn memory<V: Copy>(self) -> Recent<V> {
+    fn decisions<V: Copy>(self) -> Recent<V> {
         match self {
             Self::Bytes(bytes) => Recent::of_bytes(bytes),
             Self::Decisions(decisions) => Recent::of_decisions(decisions),
+        }
+    }
+
+    fn traces(self) -> RecentSet {
+        match self {
+            Self::Bytes(bytes) => RecentSet::of_bytes(bytes),
+            Self::Decisions(decisions) => RecentSet::of_decisions(decisions),
         }
     }
 }
@@ -349,11 +508,14 @@ fn body<'a>(request: &'a [u8], span: &Span) -> &'a [u8] {
     &request[span.body.start as usize..span.body.end as usize]
 }
 
+fn trace_state<'a>(request: &'a [u8], span: &Span) -> &'a [u8] {
+    &request[span.trace_state.start as usize..span.trace_state.end as usize]
+}
+
 /// What a span's `ot` member says about the trace. A threshold that the trace's randomness does not reach is
 /// inconsistent and tells nothing; the one that is written on leaving replaces it.
 fn head(request: &[u8], span: &Span) -> (Option<Threshold>, Option<Randomness>) {
-    let text = &request[span.trace_state.start as usize..span.trace_state.end as usize];
-    let Ok(state) = TraceState::parse(text) else { return (None, None) };
+    let Ok(state) = TraceState::parse(trace_state(request, span)) else { return (None, None) };
     let ot = state.ot();
     let randomness = ot.rv.ok().flatten();
     let actual = randomness.unwrap_or_else(|| Randomness::from_trace_id(span.trace_id.to_bytes()));

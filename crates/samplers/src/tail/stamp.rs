@@ -9,7 +9,7 @@ use forebay_otlp::threshold::Threshold;
 use forebay_otlp::tracestate::TraceState;
 use forebay_otlp::{SpanPiece, SpanView, TraceId, trace_state_field, with_attribute};
 
-use super::policy::Kept;
+use super::decision::Kept;
 
 /// Makes stamps.
 #[derive(Debug, Default)]

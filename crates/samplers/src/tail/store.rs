@@ -9,7 +9,7 @@ mod traces;
 use forebay_otlp::Splicer;
 
 use self::envelopes::EnvelopeTable;
-use self::log::{Address, Log};
+use self::log::{Address, Log, Released};
 pub(crate) use self::log::{Flags, LOG_BYTES_MAX, SEGMENT_BYTES};
 pub use self::schedule::Nanos;
 use self::schedule::Schedule;
@@ -18,7 +18,7 @@ use self::traces::TraceTable;
 use super::stamp::Stamp;
 
 /// The pending traces of one shard.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Store {
     log: Log,
     pub(crate) envelopes: EnvelopeTable,
@@ -26,7 +26,21 @@ pub(crate) struct Store {
     pub(crate) schedule: Schedule,
 }
 
+/// When the log needs cleaning, releasing a trace cleans a segment, and one more for this many of its bytes.
+/// A segment that is cleaned gains a third of itself, and twice what is released has to be gained.
+const RELEASED_BYTES_PER_CLEANED: usize = SEGMENT_BYTES / 6;
+
 impl Store {
+    /// An empty store; traces are due at multiples of `tick`.
+    pub(crate) fn new(tick: Nanos) -> Self {
+        Self {
+            log: Log::default(),
+            envelopes: EnvelopeTable::default(),
+            traces: TraceTable::default(),
+            schedule: Schedule::new(tick),
+        }
+    }
+
     /// Appends spans of one envelope to a trace; see [`Log::append`].
     #[inline]
     pub(crate) fn append<'a>(
@@ -37,7 +51,7 @@ impl Store {
         spans: impl Iterator<Item = &'a [u8]> + Clone,
     ) {
         let slot = self.traces.slot_mut(number);
-        slot.last = Some(self.log.append(slot.last, envelope, flags, spans));
+        slot.last = Some(self.log.append(slot.last, number, envelope, flags, spans));
         self.envelopes.retain(envelope);
     }
 
@@ -60,21 +74,31 @@ impl Store {
         }
     }
 
-    /// Frees a trace and everything it holds.
+    /// Frees a trace, which the schedule has given up, and everything it holds.
     pub(crate) fn release(&mut self, number: SlotNumber) {
-        let mut next = self.traces.slot(number).last;
+        let slot = self.traces.slot(number);
+        debug_assert!(slot.place.is_none(), "a trace that is released is not due any more");
+        let mut next = slot.last;
+        let mut released = 0;
         while let Some(address) = next {
-            let record = self.log.record(address);
-            next = record.previous;
-            self.envelopes.release(record.envelope);
-            self.log.release(address);
+            let Released { previous, envelope, bytes } = self.log.release(address);
+            self.envelopes.release(envelope);
+            released += bytes;
+            next = previous;
         }
         self.traces.remove(number);
+        self.clean(1 + released / RELEASED_BYTES_PER_CLEANED);
+    }
+
+    /// Gives back memory that is kept for reuse, as far as more than `bytes` are allocated.
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        let others = self.allocated() - self.log.allocated();
+        self.log.shrink_to(bytes.saturating_sub(others));
     }
 
     /// Bytes that pending traces hold: memory that is kept for reuse aside.
     pub(crate) fn in_use(&self) -> usize {
-        self.span_bytes() + self.traces.in_use()
+        self.span_bytes() + self.traces.allocated() + self.schedule.allocated()
     }
 
     /// Bytes that pending spans and envelopes hold.
@@ -84,7 +108,17 @@ impl Store {
 
     /// Bytes allocated.
     pub(crate) fn allocated(&self) -> usize {
-        self.log.allocated() + self.envelopes.allocated() + self.traces.allocated()
+        self.in_use() + self.log.allocated() - self.log.in_use()
+    }
+
+    /// Cleans the log as far as it needs that, but no more than so many segments.
+    fn clean(&mut self, segments: usize) {
+        let Self { log, traces, .. } = self;
+        for _ in 0..segments {
+            if !log.clean(|trace, last| traces.slot_mut(trace).last = Some(last)) {
+                return;
+            }
+        }
     }
 
     fn records(&self, last: Option<Address>) -> impl Iterator<Item = Address> + '_ {

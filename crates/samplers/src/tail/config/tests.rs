@@ -43,13 +43,39 @@ fn a_cache_of_size_zero_is_one_of_the_default_size() {
 
 #[test]
 fn what_the_collector_needs_and_this_does_not_is_a_warning() {
-    let (_, found) = read(&format!(
-        "{{expected_new_traces_per_sec: 10, num_shards: 4, block_on_overflow: true, {POLICIES}}}"
-    ));
+    let (_, found) = read(&format!("{{expected_new_traces_per_sec: 10, num_shards: 4, {POLICIES}}}"));
     assert!(
-        found.len() == 3 && found.iter().all(|finding| finding.contains("has no effect here")),
+        found.len() == 2 && found.iter().all(|finding| finding.contains("has no effect here")),
         "{found:?}"
     );
+}
+
+#[test]
+fn traces_may_leave_early_where_the_policies_allow_it() {
+    let (config, found) = read(&format!(
+        "{{decision_wait_after_root_received: 2s, maximum_trace_size_bytes: 1000, block_on_overflow: true,
+          early_decision: true, {POLICIES}}}"
+    ));
+    assert_eq!(found, Vec::<String>::new());
+    assert_eq!(config.decision_wait_after_root, Some(Duration::from_secs(2)));
+    assert_eq!((config.strategy, config.maximum_trace_bytes), (SamplingStrategy::Certain, Some(1_000)));
+    assert!(config.block_on_overflow);
+    let (config, _) = read(&format!("{{sampling_strategy: span-ingest, {POLICIES}}}"));
+    assert_eq!(config.strategy, SamplingStrategy::Ingest);
+    for policy in [
+        "type: latency, latency: {threshold_ms: 1, upper_threshold_ms: 2}",
+        "type: rate_limiting, rate_limiting: {spans_per_second: 1}",
+        "type: and, and: {and_sub_policy: [{name: a, type: span_count, span_count: {max_spans: 2}}]}",
+    ] {
+        let (_, found) =
+            read(&format!("{{sampling_strategy: span-ingest, policies: [{{name: it, {policy}}}]}}"));
+        assert_eq!(
+            found,
+            [
+                "error: sampling_strategy: policy `it` needs whole traces: it cannot be asked of spans as they come"
+            ]
+        );
+    }
 }
 
 #[test]

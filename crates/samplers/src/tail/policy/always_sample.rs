@@ -2,7 +2,8 @@
 
 use forebay_config::Table;
 
-use super::{Compiler, Evidence, Policy, Verdict};
+use super::{Compiler, Evidence, Nature, Policy, Verdict};
+use crate::tail::limits::Limits;
 
 struct AlwaysSample;
 
@@ -11,7 +12,11 @@ pub(super) fn read(_settings: &Table<'_>, _compiler: &mut Compiler<'_>) -> Optio
 }
 
 impl Policy for AlwaysSample {
-    fn evaluate(&self, _trace: &Evidence<'_>) -> Verdict {
+    fn evaluate(&self, _trace: &Evidence<'_>, _limits: &Limits) -> Verdict {
         Verdict::certain_if(true)
+    }
+
+    fn nature(&self) -> Nature {
+        Nature::EXISTENTIAL
     }
 }

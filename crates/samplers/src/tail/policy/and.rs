@@ -1,42 +1,53 @@
 //! `and`: traces that all of several policies ask for.
-//!
-//! All of them look at the same random number, so together they keep what the strictest keeps.
 
 use forebay_config::Table;
 
-use super::{Compiler, Evidence, Policy, Read, TYPES, Verdict};
+use super::{Compiler, Evidence, Nature, Policy, Verdict};
+use crate::tail::limits::Limits;
 
-struct And(Vec<Box<dyn Policy>>);
+/// Policies that all have to ask for a trace, those with limits last: what the others do not ask for claims
+/// nothing of a budget.
+pub(super) struct All(Vec<Box<dyn Policy>>);
 
 pub(super) fn read(settings: &Table<'_>, compiler: &mut Compiler<'_>) -> Option<Box<dyn Policy>> {
-    let leaves: Vec<(&'static str, Read)> =
-        TYPES.iter().filter(|(name, _)| *name != "and").copied().collect();
-    let entries = settings.tables("and_sub_policy");
-    if entries.is_empty() {
-        settings.error("and_sub_policy", "`and` needs at least one sub-policy");
-        return None;
-    }
-    let parts: Vec<_> = entries
-        .iter()
-        .map(|entry| {
-            entry.string("name");
-            compiler.policy(entry, &leaves)
-        })
-        .collect();
-    let parts: Option<Vec<_>> = parts.into_iter().collect();
-    Some(Box::new(And(parts?)))
+    Some(Box::new(All::new(compiler.parts(settings, "and_sub_policy", &["not"])?)))
 }
 
-impl Policy for And {
-    fn evaluate(&self, trace: &Evidence<'_>) -> Verdict {
-        let mut strictest = Verdict::certain_if(true);
+impl All {
+    pub(super) fn new(mut parts: Vec<Box<dyn Policy>>) -> Self {
+        parts.sort_by_key(|part| part.is_limited());
+        Self(parts)
+    }
+}
+
+impl Policy for All {
+    fn evaluate(&self, trace: &Evidence<'_>, limits: &Limits) -> Verdict {
+        let mut together = Verdict::certain_if(true);
         for part in &self.0 {
-            strictest = match (strictest, part.evaluate(trace)) {
-                (_, Verdict::NotSampled) => return Verdict::NotSampled,
-                (Verdict::Sampled(a), Verdict::Sampled(b)) => Verdict::Sampled(a.max(b)),
-                _ => Verdict::SampledUnknown,
-            };
+            together = together.and(part.evaluate(trace, limits));
+            if !together.is_sampled() {
+                break;
+            }
         }
-        strictest
+        together
+    }
+
+    fn choose(&self, traces: &[Evidence<'_>], limits: &mut Limits) {
+        if !self.is_limited() {
+            return;
+        }
+        let mut open = traces.to_vec();
+        for part in &self.0 {
+            part.choose(&open, limits);
+            open.retain(|trace| part.evaluate(trace, limits).is_sampled());
+        }
+    }
+
+    fn is_limited(&self) -> bool {
+        self.0.iter().any(|part| part.is_limited())
+    }
+
+    fn nature(&self) -> Nature {
+        Nature::all(&self.0)
     }
 }

@@ -2,7 +2,8 @@
 
 use forebay_config::Table;
 
-use super::{Compiler, Evidence, Policy, Verdict};
+use super::{Compiler, Evidence, Nature, Policy, Verdict};
+use crate::tail::limits::Limits;
 
 const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
 
@@ -34,11 +35,16 @@ pub(super) fn read(settings: &Table<'_>, compiler: &mut Compiler<'_>) -> Option<
 }
 
 impl Policy for Latency {
-    fn evaluate(&self, trace: &Evidence<'_>) -> Verdict {
+    fn evaluate(&self, trace: &Evidence<'_>, _limits: &Limits) -> Verdict {
         let mut duration = trace.digest.duration();
         if self.truncate {
             duration -= duration % NANOSECONDS_PER_MILLISECOND;
         }
         Verdict::certain_if(duration > self.lower && self.upper.is_none_or(|upper| duration <= upper))
+    }
+
+    fn nature(&self) -> Nature {
+        let bounded = self.upper.is_some();
+        Nature { monotone: !bounded, whole: bounded, chance: false }
     }
 }

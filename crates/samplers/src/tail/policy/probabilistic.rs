@@ -8,8 +8,9 @@
 use forebay_config::Table;
 use forebay_otlp::threshold::Threshold;
 
-use super::{Compiler, Evidence, Policy, Verdict};
+use super::{Compiler, Evidence, Nature, Policy, Verdict};
 use crate::hash::fnv1a_64;
+use crate::tail::limits::Limits;
 
 /// Hex digits of a percentage's threshold, as everywhere in the Collector.
 const PRECISION: u32 = 4;
@@ -63,7 +64,7 @@ fn hash_bound(ratio: f64) -> u64 {
 }
 
 impl Policy for Probabilistic {
-    fn evaluate(&self, trace: &Evidence<'_>) -> Verdict {
+    fn evaluate(&self, trace: &Evidence<'_>, _limits: &Limits) -> Verdict {
         match self {
             Self::Consistent(threshold) if threshold.keeps(trace.randomness) => Verdict::Sampled(*threshold),
             Self::Hash { salt, bound }
@@ -73,5 +74,10 @@ impl Policy for Probabilistic {
             }
             _ => Verdict::NotSampled,
         }
+    }
+
+    fn nature(&self) -> Nature {
+        // A span that is still to come may bring another randomness.
+        Nature { monotone: false, whole: false, chance: true }
     }
 }

@@ -1,5 +1,7 @@
 //! What each policy type asks for, and how verdicts combine.
 
+mod kinds;
+mod limiting;
 mod mistakes;
 
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue};
@@ -7,6 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::tail::Settings;
+use crate::tail::decision::{Policies, PolicyCount};
 use crate::testing::model::trace_of;
 use crate::testing::{
     Located, MILLISECOND, SECOND, Span, Status, Tail, Value, attribute, encode, request, settings, span,
@@ -329,7 +332,7 @@ fn the_first_policy_that_asks_is_recorded_and_every_policy_is_counted() {
     let recorded: Vec<_> = tail.decide_all().into_iter().map(|span| span.attributes).collect();
     let policy = |name| vec![attribute("tailsampling.policy", text(name))];
     assert_eq!(recorded, [policy("all"), policy("slow")]);
-    let count = |sampled, not_sampled| PolicyCount { sampled, not_sampled };
+    let count = |sampled, not_sampled| PolicyCount { sampled, not_sampled, ..PolicyCount::default() };
     assert_eq!(tail.sampler.stats().policies, [count(0, 2), count(1, 1), count(2, 0)]);
 }
 

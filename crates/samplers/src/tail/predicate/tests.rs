@@ -19,7 +19,14 @@ fn matches(pattern: &str) -> Predicate {
 /// What the first span of a request satisfies, `known` being so already.
 fn of_first(predicates: &Predicates, request: &[u8], known: Bits) -> Bits {
     let index = SpanIndex::scan(request).unwrap();
-    predicates.of_span(&index.spans[0], index.body(request, &index.spans[0]), known)
+    let asked = Asked {
+        span: &index.spans[0],
+        body: index.body(request, &index.spans[0]),
+        trace_state: &[],
+        envelope: &EnvelopeSlots::default(),
+        now_unix_nano: 0,
+    };
+    predicates.of_span(&asked, known, &mut Workspace::default())
 }
 
 #[test]

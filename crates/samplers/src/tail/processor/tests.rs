@@ -316,3 +316,16 @@ async fn bounds_are_shared_by_the_shards() {
     setup.downstream.clear();
     assert!((bound / 2..bound / 2 * 3).contains(&setup.budget.used()), "{} of {bound}", setup.budget.used());
 }
+
+#[tokio::test(start_paused = true)]
+async fn with_block_on_overflow_senders_wait_for_decisions_and_nothing_deadlocks() {
+    let yaml = "{decision_wait: 1s, num_traces: 5, block_on_overflow: true, policies: [{name: all, type: always_sample}]}";
+    let setup = Setup::new(yaml, 1);
+    // More than shards may have queued, each a trace of its own.
+    for number in 1..=200 {
+        setup.consume(request(vec![span(trace(number, 0), number)])).await;
+    }
+    millis(60_000).await;
+    let account = setup.account().await;
+    assert_eq!((account.outgoing, account.dropped), (200, BTreeMap::new()));
+}

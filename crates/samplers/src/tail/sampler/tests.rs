@@ -1,5 +1,7 @@
 //! When traces are decided, and what their spans leave with.
 
+mod early;
+mod overload;
 mod preservation;
 mod recorded;
 mod room;

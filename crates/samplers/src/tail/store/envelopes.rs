@@ -5,6 +5,7 @@
 //! counts the resource's.
 
 use forebay_otlp::Envelopes;
+use forebay_ottl::EnvelopeSlots;
 
 use super::interner::Interner;
 use crate::tail::predicate::{Bits, Predicates};
@@ -13,9 +14,18 @@ use crate::tail::predicate::{Bits, Predicates};
 #[derive(Debug, Default)]
 pub(crate) struct EnvelopeTable {
     resources: Interner<Bits>,
-    /// Keys are the resource's number and the scope's description; values the resource's number.
-    scopes: Interner<u32>,
+    /// Keys are the resource's number and the scope's description.
+    scopes: Interner<Scope>,
     key: Vec<u8>,
+}
+
+/// What is known of a scope under a resource.
+#[derive(Debug, Default)]
+struct Scope {
+    /// The resource's number.
+    resource: u32,
+    /// What conditions ask of both.
+    slots: EnvelopeSlots,
 }
 
 impl EnvelopeTable {
@@ -37,7 +47,7 @@ impl EnvelopeTable {
         let resources = &mut self.resources;
         self.scopes.intern(&self.key, || {
             resources.retain(resource);
-            resource
+            Scope { resource, slots: predicates.slots_of(resources.key(resource), &self.key[4..]) }
         })
     }
 
@@ -48,19 +58,20 @@ impl EnvelopeTable {
 
     /// Uncounts a record.
     pub(crate) fn release(&mut self, envelope: u32) {
-        if let Some(resource) = self.scopes.release(envelope) {
-            self.resources.release(resource);
+        if let Some(scope) = self.scopes.release(envelope) {
+            self.resources.release(scope.resource);
         }
     }
 
-    /// The predicates that the envelope's resource satisfies.
-    pub(crate) fn predicates(&self, envelope: u32) -> Bits {
-        *self.resources.value(self.resource(envelope))
+    /// The predicates that the envelope's resource satisfies, and what conditions ask of it and its scope.
+    pub(crate) fn facts(&self, envelope: u32) -> (Bits, &EnvelopeSlots) {
+        let scope = self.scopes.value(envelope);
+        (*self.resources.value(scope.resource), &scope.slots)
     }
 
     /// The number of the envelope's resource.
     pub(crate) fn resource(&self, envelope: u32) -> u32 {
-        *self.scopes.value(envelope)
+        self.scopes.value(envelope).resource
     }
 
     /// The descriptions of the envelope's resource and scope.

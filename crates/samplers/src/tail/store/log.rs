@@ -1,47 +1,29 @@
 //! The span log: where bytes wait.
 //!
 //! Records are appended to segments of fixed size, one after the other, whatever trace they belong to. A
-//! record holds consecutive spans of one trace under one envelope and points back to the trace's record
-//! before it, so a trace is found from its last record alone. Releasing a record lowers its segment's count
-//! of live records; at zero the segment is reused. Memory is segments times their size, and there is no
+//! record holds consecutive spans of one trace under one envelope and is linked to the trace's records before
+//! and after it, so a trace is found from its last record alone. Releasing a record lowers its segment's count
+//! of live bytes; at zero the segment is reused. Memory is segments times their size, and there is no
 //! allocation per span.
 //!
-//! A record is
-//!
-//! ```text
-//! previous: u32 | envelope: varint | payload length << 2 | flags: varint | payload | padding to 4
-//! payload = (length: varint, span message)*
-//! ```
-//!
-//! A span message usually starts with its trace id, which the trace's slot knows: with the flag `ELIDED`
-//! those 18 bytes are left out of every span in the record.
+//! Traces that stay when most around them have left would keep whole segments for their few bytes. So when
+//! less than half of what is written is live, segments are cleaned: what is live there moves to the end of the
+//! log, to segments of its own, since what has stayed for long is likely to stay on. A segment is worth it
+//! when less than two thirds of it are live, and then at least a quarter of all are. Moving costs at most two
+//! bytes for each byte gained, and what is gained was released before, so cleaning costs no more than a
+//! multiple of what releasing did.
 
-use forebay_otlp::wire::{put_varint, varint_len};
+mod record;
 
-/// Where a record starts: segment number and offset in units of four bytes.
+use std::num::NonZeroU32;
+
+use self::record::{ALIGN, Next};
+pub(crate) use self::record::{Flags, Record};
+use super::traces::SlotNumber;
+
+/// Where a record starts: segment number, from one, and offset in units of four bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Address(u32);
-
-/// A record as it lies in the log.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Record<'a> {
-    /// The record of the same trace that was appended before this one.
-    pub(crate) previous: Option<Address>,
-    /// The envelope of all its spans.
-    pub(crate) envelope: u32,
-    /// What holds for all its spans.
-    pub(crate) flags: Flags,
-    payload: &'a [u8],
-}
-
-/// What holds for all spans of a record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Flags {
-    /// The leading trace id has been left out.
-    pub(crate) elided: bool,
-    /// Some span has a `trace_state`.
-    pub(crate) trace_state: bool,
-}
+pub(crate) struct Address(NonZeroU32);
 
 /// The segments of one shard.
 #[derive(Debug, Default)]
@@ -52,108 +34,202 @@ pub(crate) struct Log {
     spare: Vec<u32>,
     /// Numbers of segments that have neither records nor memory.
     vacant: Vec<u32>,
-    /// The segment being written.
-    current: Option<u32>,
+    /// The segments being written, by [`Head`].
+    heads: [Option<u32>; 2],
     /// Bytes that all segments have allocated.
     allocated: usize,
+    /// Bytes that have been written to segments in use.
+    written: usize,
+    /// Of these, bytes of records that have not been released.
+    live: usize,
+    /// The segment looked at last for cleaning.
+    hand: usize,
 }
 
 #[derive(Debug, Default)]
 struct Segment {
     bytes: Vec<u8>,
-    live: u32,
+    live: usize,
+}
+
+/// The ends of the log.
+#[derive(Clone, Copy, Debug)]
+enum Head {
+    /// What arrives goes here.
+    Arriving,
+    /// What is moved goes here.
+    Moved,
+}
+
+/// What a record told when it was released.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Released {
+    /// The record of the same trace that was appended before it.
+    pub(crate) previous: Option<Address>,
+    /// The envelope of its spans.
+    pub(crate) envelope: u32,
+    /// Bytes that it took.
+    pub(crate) bytes: usize,
 }
 
 /// Large enough that switching is rare, small enough that an idle shard is cheap.
-pub(crate) const SEGMENT_BYTES: usize = 1 << OFFSET_BITS << ALIGN_BITS;
+pub(crate) const SEGMENT_BYTES: usize = ALIGN << OFFSET_BITS;
 const OFFSET_BITS: u32 = 15;
-const ALIGN_BITS: u32 = 2;
-const ALIGN: usize = 1 << ALIGN_BITS;
 /// What a log may hold: a little less than addresses reach (16 GiB).
 pub(crate) const LOG_BYTES_MAX: usize = 15 << 30;
-/// No address: a trace's first record.
-const NONE: u32 = u32::MAX;
 /// Spare segments that are always kept, and beyond those the part of all segments in use. Segments that are
 /// freed in one tick are written in the next few; memory that goes back to the system in between comes back
 /// one page fault at a time, which costs more than everything else here.
 const SPARE_SEGMENTS: usize = 4;
 const SPARE_SHARE: usize = 8;
-/// previous, envelope, length and flags, padding.
-const HEADER_BYTES_MAX: usize = 4 + 5 + 10 + ALIGN;
+/// A log of less than this is not worth cleaning. With as many segments there is always one that is less than
+/// two thirds live when half of all is, the two being written aside.
+const CLEANED_BYTES_MIN: usize = 8 * SEGMENT_BYTES;
 
 impl Log {
-    /// Appends the `spans` of one trace under one `envelope`. With [`Flags::elided`], `spans` come without
+    /// Appends the `spans` of one `trace` under one `envelope`. With [`Flags::elided`], `spans` come without
     /// their leading trace id.
     pub(crate) fn append<'a>(
         &mut self,
         previous: Option<Address>,
+        trace: SlotNumber,
         envelope: u32,
         flags: Flags,
         spans: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> Address {
-        let payload: usize = spans.clone().map(|span| varint_len(span.len() as u64) + span.len()).sum();
-        let number = self.segment_with_room(HEADER_BYTES_MAX + payload);
+        let (payload, needed) = record::measure(spans.clone());
+        let number = self.segment_with_room(Head::Arriving, needed);
         let segment = &mut self.segments[number as usize];
-        let bytes = &mut segment.bytes;
-        let address = Address::new(number as usize, bytes.len());
-        bytes.extend_from_slice(&previous.map_or(NONE, |address| address.0).to_le_bytes());
-        put_varint(bytes, u64::from(envelope));
-        put_varint(bytes, (payload as u64) << 2 | flags.bits());
-        for span in spans {
-            put_varint(bytes, span.len() as u64);
-            bytes.extend_from_slice(span);
+        let start = segment.bytes.len();
+        record::write(&mut segment.bytes, previous, trace, envelope, flags, payload, spans);
+        let address = self.written(number, start);
+        if let Some(previous) = previous {
+            record::set_next(self.bytes_mut(previous), address);
         }
-        bytes.resize(bytes.len().next_multiple_of(ALIGN), 0);
-        segment.live += 1;
         address
     }
 
     /// The record at `address`, which has not been released.
     pub(crate) fn record(&self, address: Address) -> Record<'_> {
-        let bytes = &self.segments[address.segment() as usize].bytes[address.offset()..];
-        let (previous, rest) = bytes.split_at(4);
-        let previous = previous.iter().rev().fold(0, |number, &byte| number << 8 | u32::from(byte));
-        let (envelope, rest) = take_varint(rest);
-        let (length, rest) = take_varint(rest);
-        // Both were written by `append` from a `u32` and a `usize`.
-        #[expect(clippy::cast_possible_truncation, reason = "written from a u32 and a usize")]
-        Record {
-            previous: (previous != NONE).then_some(Address(previous)),
-            envelope: envelope as u32,
-            flags: Flags::from_bits(length),
-            payload: &rest[..(length >> 2) as usize],
-        }
+        Record::read(&self.segments[address.segment() as usize].bytes[address.offset()..])
     }
 
-    /// Gives up the record at `address`.
-    pub(crate) fn release(&mut self, address: Address) {
+    /// Gives up the record at `address`. All of its trace's have to go.
+    pub(crate) fn release(&mut self, address: Address) -> Released {
+        let Record { previous, next, envelope, length, .. } = self.record(address);
+        debug_assert!(next.is_some(), "a record is released once");
+        record::release(self.bytes_mut(address));
         let number = address.segment();
         let segment = &mut self.segments[number as usize];
-        debug_assert!(segment.live > 0, "a record is released once");
-        segment.live -= 1;
-        if segment.live == 0 && self.current != Some(number) {
+        segment.live -= length;
+        self.live -= length;
+        if segment.live == 0 && !self.heads.contains(&Some(number)) {
             self.vacate(number);
+        }
+        Released { previous, envelope, bytes: length }
+    }
+
+    /// Cleans one segment if the log needs that. `moved` is told where a trace's newest record is now.
+    pub(crate) fn clean(&mut self, mut moved: impl FnMut(SlotNumber, Address)) -> bool {
+        if !self.is_sparse() {
+            return false;
+        }
+        let Some(victim) = self.victim() else { return false };
+        let mut offset = 0;
+        while self.segments[victim as usize].live > 0 {
+            let Record { previous, next, length, .. } =
+                Record::read(&self.segments[victim as usize].bytes[offset..]);
+            if let Some(next) = next {
+                let address = self.copy(victim, offset, length);
+                if let Some(previous) = previous {
+                    record::set_next(self.bytes_mut(previous), address);
+                }
+                match next {
+                    Next::Record(next) => record::set_previous(self.bytes_mut(next), address),
+                    Next::Trace(trace) => moved(trace, address),
+                }
+                self.segments[victim as usize].live -= length;
+                self.live -= length;
+            }
+            offset += length;
+        }
+        self.vacate(victim);
+        true
+    }
+
+    /// Gives back spare memory until no more than `bytes` are allocated, if that is possible.
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        while self.allocated() > bytes
+            && let Some(number) = self.spare.pop()
+        {
+            self.give_back(number);
         }
     }
 
     /// Bytes allocated, used or not.
     pub(crate) fn allocated(&self) -> usize {
-        self.allocated
+        self.allocated + self.segments.capacity() * size_of::<Segment>()
     }
 
-    /// Bytes of segments that hold records.
+    /// Bytes allocated that are not for reuse alone.
     pub(crate) fn in_use(&self) -> usize {
-        self.allocated - self.spare.len() * SEGMENT_BYTES
+        self.allocated() - self.spare.len() * SEGMENT_BYTES
+    }
+
+    /// Whether less than half of what is written is live.
+    fn is_sparse(&self) -> bool {
+        self.written > CLEANED_BYTES_MIN && self.live < self.written / 2
+    }
+
+    /// A segment of which less than two thirds are live.
+    fn victim(&mut self) -> Option<u32> {
+        for _ in 0..self.segments.len() {
+            self.hand = (self.hand + 1) % self.segments.len();
+            let segment = &self.segments[self.hand];
+            // Addresses have room for fewer segments.
+            let number = u32::try_from(self.hand).unwrap_or(u32::MAX);
+            let worth_it = segment.live > 0 && 3 * segment.live < 2 * segment.bytes.len();
+            if worth_it && !self.heads.contains(&Some(number)) {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    /// Copies the record of `length` bytes at `offset` of segment `from` to the end of the log.
+    fn copy(&mut self, from: u32, offset: usize, length: usize) -> Address {
+        let to = self.segment_with_room(Head::Moved, length);
+        let mut bytes = std::mem::take(&mut self.segments[to as usize].bytes);
+        let start = bytes.len();
+        bytes.extend_from_slice(&self.segments[from as usize].bytes[offset..offset + length]);
+        self.segments[to as usize].bytes = bytes;
+        self.written(to, start)
+    }
+
+    /// Accounts for a record that has been written to a segment from `start` on.
+    fn written(&mut self, number: u32, start: usize) -> Address {
+        let segment = &mut self.segments[number as usize];
+        let length = segment.bytes.len() - start;
+        segment.live += length;
+        self.live += length;
+        self.written += length;
+        Address::new(number as usize, start)
+    }
+
+    /// What lies at `address` and after it.
+    #[inline]
+    fn bytes_mut(&mut self, address: Address) -> &mut [u8] {
+        &mut self.segments[address.segment() as usize].bytes[address.offset()..]
     }
 
     /// The segment to write to, with at least `needed` bytes of room.
-    fn segment_with_room(&mut self, needed: usize) -> u32 {
-        if let Some(current) = self.current {
-            let segment = &mut self.segments[current as usize];
-            if segment.live == 0 {
-                segment.bytes.clear();
+    fn segment_with_room(&mut self, head: Head, needed: usize) -> u32 {
+        if let Some(current) = self.heads[head as usize] {
+            if self.segments[current as usize].live == 0 {
+                self.clear(current);
             }
-            if segment.bytes.capacity() - segment.bytes.len() >= needed {
+            let bytes = &self.segments[current as usize].bytes;
+            if bytes.capacity() - bytes.len() >= needed {
                 return current;
             }
         }
@@ -163,7 +239,7 @@ impl Log {
             self.allocate(number, needed);
             return number;
         }
-        if let Some(full) = self.current.take()
+        if let Some(full) = self.heads[head as usize].take()
             && self.segments[full as usize].live == 0
         {
             self.vacate(full);
@@ -173,7 +249,7 @@ impl Log {
             self.allocate(number, SEGMENT_BYTES);
             number
         });
-        self.current = Some(number);
+        self.heads[head as usize] = Some(number);
         number
     }
 
@@ -190,17 +266,28 @@ impl Log {
         self.allocated += bytes.capacity();
     }
 
+    /// Takes a segment without live records out of use.
     fn vacate(&mut self, number: u32) {
-        let bytes = &mut self.segments[number as usize].bytes;
-        bytes.clear();
+        self.clear(number);
         let used = self.allocated / SEGMENT_BYTES;
-        if self.spare.len() < SPARE_SEGMENTS.max(used / SPARE_SHARE) && bytes.capacity() <= SEGMENT_BYTES {
+        let capacity = self.segments[number as usize].bytes.capacity();
+        if self.spare.len() < SPARE_SEGMENTS.max(used / SPARE_SHARE) && capacity <= SEGMENT_BYTES {
             self.spare.push(number);
         } else {
-            self.allocated -= bytes.capacity();
-            *bytes = Vec::new();
-            self.vacant.push(number);
+            self.give_back(number);
         }
+    }
+
+    fn clear(&mut self, number: u32) {
+        let bytes = &mut self.segments[number as usize].bytes;
+        self.written -= bytes.len();
+        bytes.clear();
+    }
+
+    fn give_back(&mut self, number: u32) {
+        let bytes = std::mem::take(&mut self.segments[number as usize].bytes);
+        self.allocated -= bytes.capacity();
+        self.vacant.push(number);
     }
 }
 
@@ -214,56 +301,25 @@ impl Address {
             offset < SEGMENT_BYTES && offset.is_multiple_of(ALIGN),
             "records start within a segment, aligned"
         );
-        Self(u32::try_from(segment << OFFSET_BITS | offset >> ALIGN_BITS).expect("the log is bounded"))
+        let bits = u32::try_from((segment + 1) << OFFSET_BITS | offset / ALIGN);
+        Self(bits.ok().and_then(NonZeroU32::new).expect("the log is bounded"))
     }
 
     fn segment(self) -> u32 {
-        self.0 >> OFFSET_BITS
+        (self.0.get() >> OFFSET_BITS) - 1
     }
 
     fn offset(self) -> usize {
-        (self.0 as usize & ((1 << OFFSET_BITS) - 1)) << ALIGN_BITS
-    }
-}
-
-impl<'a> Record<'a> {
-    /// The spans' messages, without their leading trace id where it was elided.
-    pub(crate) fn spans(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let mut rest = self.payload;
-        std::iter::from_fn(move || {
-            if rest.is_empty() {
-                return None;
-            }
-            let (length, after) = take_varint(rest);
-            #[expect(clippy::cast_possible_truncation, reason = "written from a usize")]
-            let (span, after) = after.split_at(length as usize);
-            rest = after;
-            Some(span)
-        })
-    }
-}
-
-impl Flags {
-    fn bits(self) -> u64 {
-        u64::from(self.elided) | u64::from(self.trace_state) << 1
+        (self.0.get() as usize & ((1 << OFFSET_BITS) - 1)) * ALIGN
     }
 
-    fn from_bits(bits: u64) -> Self {
-        Self { elided: bits & 1 != 0, trace_state: bits & 2 != 0 }
+    fn to_bits(address: Option<Self>) -> u32 {
+        address.map_or(0, |Self(bits)| bits.get())
     }
-}
 
-/// Reads a varint that [`put_varint`] wrote.
-#[inline]
-fn take_varint(bytes: &[u8]) -> (u64, &[u8]) {
-    let mut value = 0;
-    for (index, &byte) in bytes.iter().enumerate() {
-        value |= u64::from(byte & 0x7f) << (7 * index);
-        if byte < 0x80 {
-            return (value, &bytes[index + 1..]);
-        }
+    fn from_bits(bits: u32) -> Option<Self> {
+        NonZeroU32::new(bits).map(Self)
     }
-    (value, &[])
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ fn an_early_decision_is_the_policies_and_counts_as_one() {
     let bad = Span { trace_id: trace(2, 0).to_bytes().to_vec(), ..error(5) };
     assert_eq!(tail.accept(4, &request(vec![bad])), []);
     let stats = tail.sampler.stats();
-    assert_eq!((stats.early_decisions, stats.kept_traces, stats.dropped_traces), (2, 1, 1));
+    assert_eq!((stats.early_decisions, stats.kept_traces, stats.not_sampled_traces), (2, 1, 1));
     assert_eq!((stats.late_kept, stats.late_dropped, stats.pending_spans), (1, 1, 1));
 }
 

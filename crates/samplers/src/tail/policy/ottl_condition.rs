@@ -1,0 +1,68 @@
+//! `ottl_condition`: traces in which a condition holds for some span or span event.
+
+use forebay_config::Table;
+use forebay_ottl::{Condition, Context};
+
+use super::{Compiler, Evidence, Nature, Policy, Verdict};
+use crate::tail::limits::Limits;
+use crate::tail::predicate::{Bits, ErrorMode};
+
+struct OttlCondition {
+    holds: Bits,
+    /// Set when a condition failed before any held, where that matters.
+    failed: Option<Bits>,
+}
+
+const MODES: &[(&str, ErrorMode)] =
+    &[("ignore", ErrorMode::Ignore), ("silent", ErrorMode::Silent), ("propagate", ErrorMode::Propagate)];
+
+pub(super) fn read(settings: &Table<'_>, compiler: &mut Compiler<'_>) -> Option<Box<dyn Policy>> {
+    let mode = settings.choice("error_mode", MODES).unwrap_or(ErrorMode::Silent);
+    let mut conditions = Vec::new();
+    let mut complete = true;
+    for (key, context) in [("span", Context::Span), ("spanevent", Context::SpanEvent)] {
+        for entry in settings.list(key).iter().flatten() {
+            let Some(source) = entry.string() else {
+                complete = false;
+                continue;
+            };
+            match Condition::parse(&source, context) {
+                Ok(condition) => conditions.push(condition),
+                Err(error) => {
+                    let message = format!("column {} of the condition: {}", error.column, error.message);
+                    entry.error_with_help(message, error.help.unwrap_or_default());
+                    complete = false;
+                }
+            }
+        }
+    }
+    if !complete {
+        return None;
+    }
+    if conditions.is_empty() {
+        settings.error("span", "name at least one condition, in `span` or in `spanevent`");
+        return None;
+    }
+    match compiler.predicates.add_conditions(conditions, mode) {
+        Ok((holds, failed)) => Some(Box::new(OttlCondition { holds, failed })),
+        Err(error) => {
+            settings.error("span", error.to_string());
+            None
+        }
+    }
+}
+
+impl Policy for OttlCondition {
+    fn evaluate(&self, trace: &Evidence<'_>, _limits: &Limits) -> Verdict {
+        let has = |bits| trace.digest.predicates.contains(bits);
+        match self.failed {
+            _ if has(self.holds) => Verdict::certain_if(true),
+            Some(failed) if has(failed) => Verdict::Failed,
+            _ => Verdict::NotSampled,
+        }
+    }
+
+    fn nature(&self) -> Nature {
+        Nature::EXISTENTIAL
+    }
+}
