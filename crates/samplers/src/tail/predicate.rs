@@ -95,7 +95,7 @@ pub struct Predicates {
     distinct: Vec<(Predicate, Bits)>,
     /// The predicates that each status code satisfies.
     by_status: [Bits; 4],
-    by_key: HashMap<Box<[u8]>, Vec<(Bits, CompiledTest)>, foldhash::fast::RandomState>,
+    by_key: HashMap<Box<[u8]>, Key, foldhash::fast::RandomState>,
     /// Bit `min(length, 63)` of each key in `by_key`.
     key_lengths: u64,
     /// The predicates in `by_key`.
@@ -110,6 +110,14 @@ pub struct Predicates {
     answers: Vec<Answer>,
     /// The bits of all conditions.
     on_conditions: Bits,
+}
+
+/// An attribute's key that somebody asks for.
+#[derive(Debug)]
+struct Key {
+    /// A bit of its own: there are no more keys than predicates.
+    own: Bits,
+    tests: Vec<(Bits, CompiledTest)>,
 }
 
 /// What a condition's answer means.
@@ -209,8 +217,9 @@ impl Predicates {
         match &predicate {
             Predicate::Status(codes) => codes.iter().for_each(|&code| self.by_status[code as usize] |= bit),
             Predicate::Attribute { key, .. } => {
-                let tests = self.by_key.entry(key.as_bytes().into()).or_default();
-                tests.extend(test.map(|test| (bit, test)));
+                let own = Bits::one(self.by_key.len());
+                let entry = self.by_key.entry(key.as_bytes().into());
+                entry.or_insert(Key { own, tests: Vec::new() }).tests.extend(test.map(|test| (bit, test)));
                 self.key_lengths |= length_bit(key.len());
                 self.on_attributes |= bit;
             }
@@ -326,18 +335,22 @@ impl Predicates {
         self.of_attributes(resource_attribute_messages(description), Bits::default())
     }
 
+    /// As upstream, of several attributes with one key the first counts.
     fn of_attributes<'a>(&self, messages: impl Iterator<Item = &'a [u8]>, known: Bits) -> Bits {
-        let mut found = known;
+        let (mut found, mut seen) = (known, Bits::NONE);
         for message in messages {
-            let mut tests = None;
-            let attribute = Attribute::parse_if(message, |key| {
-                if self.key_lengths & length_bit(key.len()) != 0 {
-                    tests = self.by_key.get(key);
+            let mut key = None;
+            let attribute = Attribute::parse_if(message, |name| {
+                if self.key_lengths & length_bit(name.len()) != 0 {
+                    key = self.by_key.get(name);
                 }
-                tests.is_some()
+                key.is_some()
             });
-            if let (Ok(Some(attribute)), Some(tests)) = (attribute, tests) {
-                for (bit, test) in tests {
+            if let (Ok(Some(attribute)), Some(key)) = (attribute, key)
+                && !seen.has_any(key.own)
+            {
+                seen |= key.own;
+                for (bit, test) in &key.tests {
                     if !found.has_any(*bit) && test.passes(attribute.value) {
                         found |= *bit;
                     }

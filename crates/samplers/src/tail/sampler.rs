@@ -4,6 +4,8 @@
 //! one look at the trace table, a merge into the trace's digest per span, and one record in the log. Time
 //! comes from the caller, so that hours can be simulated in a second.
 
+mod deciding;
+
 use std::sync::Arc;
 
 use forebay_otlp::threshold::{Randomness, Threshold};
@@ -12,14 +14,13 @@ use forebay_otlp::{Envelopes, Span, Splicer, without_leading_trace_id};
 use forebay_ottl::EvalError;
 
 use super::config::SamplingStrategy;
-use super::decision::{Decision, Kept, Policies, PolicyCount};
+use super::decision::{Decision, Kept, Policies};
 use super::limits::Limits;
-use super::policy::Evidence;
 use super::predicate::{Asked, Workspace};
 use super::recent::{Recent, RecentSet};
 use super::stamp::Stamps;
 use super::stats::Stats;
-use super::store::{Flags, Nanos, SEGMENT_BYTES, SlotNumber, Store};
+use super::store::{Flags, Nanos, SlotNumber, Store};
 
 /// What one shard needs to know.
 #[derive(Clone)]
@@ -70,15 +71,6 @@ pub struct Output {
     pub spans: usize,
 }
 
-/// Why a trace is decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trigger {
-    /// It has waited long enough.
-    Due,
-    /// There is no room for it to wait longer, or the process is about to end.
-    Early,
-}
-
 /// Pending traces and remembered decisions of one shard.
 pub struct TailSampler {
     settings: Settings,
@@ -94,10 +86,14 @@ pub struct TailSampler {
     decisions: Vec<Decision>,
     /// Traces of the request at hand that need not wait any longer, perhaps.
     touched: Vec<SlotNumber>,
+    /// Traces decided not to be kept, which have not been freed yet.
+    gone: Vec<SlotNumber>,
     /// Traces decided to be kept, whose spans have not been written yet.
     leaving: Vec<(SlotNumber, Kept)>,
     /// Bytes of their spans.
     leaving_bytes: usize,
+    /// For each run of the request at hand, where its trace is if it was there before.
+    found: Vec<Option<SlotNumber>>,
     /// For each envelope of the request at hand, its number in the store once it is needed.
     interned: Vec<Option<u32>>,
 }
@@ -106,8 +102,6 @@ pub struct TailSampler {
 const TICK: Nanos = 10_000_000;
 /// The same where policies have limits; less if traces wait less.
 const LIMITED_TICK: Nanos = 1_000_000_000;
-/// So many traces are decided at a time.
-const BATCH_TRACES: usize = 256;
 /// Kept traces leave in requests of about this size: enough to share envelopes, little to hold twice.
 const OUTPUT_BYTES: usize = 1 << 20;
 
@@ -127,6 +121,8 @@ impl TailSampler {
             batch: Vec::new(),
             touched: Vec::new(),
             decisions: Vec::new(),
+            gone: Vec::new(),
+            found: Vec::new(),
             leaving: Vec::new(),
             leaving_bytes: 0,
             interned: Vec::new(),
@@ -147,9 +143,14 @@ impl TailSampler {
         self.interned.clear();
         self.interned.resize(envelopes.len(), None);
         let mut late = Vec::new();
-        for run in spans.chunk_by(|a, b| a.trace_id == b.trace_id && a.envelope == b.envelope) {
+        let runs = || spans.chunk_by(|a, b| a.trace_id == b.trace_id && a.envelope == b.envelope);
+        // One after the other, looks at far memory overlap.
+        let mut found = std::mem::take(&mut self.found);
+        found.extend(runs().map(|run| self.store.traces.find(run[0].trace_id)));
+        for (run, found) in runs().zip(found.drain(..)) {
             let trace_id = run[0].trace_id;
-            let slot = match self.store.traces.find(trace_id) {
+            // It may have come with this very request.
+            let slot = match found.or_else(|| self.store.traces.find(trace_id)) {
                 Some(slot) => slot,
                 None => {
                     if let Some(kept) = self.kept.get(trace_id) {
@@ -172,6 +173,7 @@ impl TailSampler {
             self.append(request, envelopes, slot, run, now);
             self.reconsider(slot, run, now);
         }
+        self.found = found;
         self.write_late(request, envelopes, &late, out);
         self.settle_touched(out);
         if !self.settings.block_on_overflow {
@@ -179,36 +181,6 @@ impl TailSampler {
         }
         self.write_leaving(out);
         self.store.shrink_to(self.settings.pending_bytes);
-    }
-
-    /// Decides the traces that are due at `now`.
-    pub fn decide_due(&mut self, now: Nanos, out: &mut Vec<Output>) {
-        self.limits.begin_tick(now);
-        let together = if self.settings.policies.are_limited() { usize::MAX } else { BATCH_TRACES };
-        while self.next_due().is_some_and(|due| due <= now) {
-            while self.batch.len() < together && self.next_due().is_some_and(|due| due <= now) {
-                self.batch.extend(self.store.schedule.pop(&mut self.store.traces));
-            }
-            self.decide(Trigger::Due, out);
-        }
-        self.write_leaving(out);
-    }
-
-    /// Decides everything that is pending, on the evidence so far.
-    pub fn decide_all(&mut self, out: &mut Vec<Output>) {
-        while self.decide_oldest(out) {}
-        self.write_leaving(out);
-    }
-
-    /// Gives up everything that is pending, undecided, and says how many spans that were.
-    pub fn abandon_all(&mut self) -> u64 {
-        let mut spans = 0;
-        while let Some(slot) = self.store.schedule.pop(&mut self.store.traces) {
-            spans += u64::from(self.store.traces.slot(slot).digest.spans);
-            self.store.release(slot);
-        }
-        self.stats.pending_spans -= spans;
-        spans
     }
 
     /// When the next trace is due.
@@ -295,137 +267,6 @@ impl TailSampler {
         }
     }
 
-    /// Looks at what new spans mean for a trace's wait.
-    #[inline]
-    fn reconsider(&mut self, slot: SlotNumber, run: &[Span], now: Nanos) {
-        if let Some(wait) = self.settings.decision_wait_after_root
-            && run.iter().any(|span| span.root)
-        {
-            self.store.schedule.hasten(&mut self.store.traces, slot, now.saturating_add(wait));
-        }
-        let bytes = self.store.traces.slot(slot).digest.bytes;
-        let Settings { strategy, maximum_trace_bytes, trace_bytes, .. } = self.settings;
-        if strategy != SamplingStrategy::Complete
-            || bytes > maximum_trace_bytes.unwrap_or(u32::MAX).min(trace_bytes)
-        {
-            self.touched.push(slot);
-        }
-    }
-
-    /// Decides those of the request's traces that need not wait any longer. Not before all its spans have been
-    /// taken: envelopes that they share must not go.
-    fn settle_touched(&mut self, out: &mut Vec<Output>) {
-        let mut touched = std::mem::take(&mut self.touched);
-        touched.sort_unstable();
-        touched.dedup();
-        self.limits.begin_early();
-        for number in touched.drain(..) {
-            if let Some(decision) = self.settled(number) {
-                self.store.schedule.remove(&mut self.store.traces, number);
-                self.carry_out(number, decision, out);
-            }
-        }
-        self.touched = touched;
-    }
-
-    /// What becomes of a trace if that is not to wait.
-    fn settled(&mut self, number: SlotNumber) -> Option<Decision> {
-        let Settings { policies, strategy, maximum_trace_bytes, .. } = &self.settings;
-        let slot = self.store.traces.slot(number);
-        let trace = Evidence::new(slot.trace_id, &slot.digest);
-        if maximum_trace_bytes.is_some_and(|maximum| slot.digest.bytes > maximum) {
-            self.stats.too_large_traces += 1;
-            return Some(Decision::NotSampled);
-        }
-        let crowding = slot.digest.bytes > self.settings.trace_bytes;
-        if *strategy == SamplingStrategy::Certain && !crowding && !policies.is_certain(&trace, &self.limits) {
-            return None;
-        }
-        let mut counts = vec![PolicyCount::default(); policies.names().len()];
-        policies.decide(&[trace], &mut self.limits, &mut counts, &mut self.decisions);
-        let decision = self.decisions.pop()?;
-        if decision == Decision::NotSampled && !crowding {
-            return None;
-        }
-        self.stats.early_decisions += u64::from(crowding);
-        self.stats.early_releases += u64::from(!crowding);
-        self.stats.policies.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
-        Some(decision)
-    }
-
-    /// Decides early while there are too many traces or bytes. What is about to leave counts as gone.
-    fn make_room(&mut self, out: &mut Vec<Output>) {
-        let Settings { pending_bytes, pending_traces, .. } = self.settings;
-        // Kept traces share segments with others, so writing them may free less than their bytes: then more go.
-        while self.store.traces.len() > pending_traces || self.store.in_use() > pending_bytes {
-            let crowded = self.store.in_use() > pending_bytes;
-            let enough = if crowded { pending_bytes.saturating_sub(SEGMENT_BYTES) } else { pending_bytes };
-            while self.store.traces.len() - self.leaving.len() > pending_traces
-                || self.store.in_use().saturating_sub(self.leaving_bytes) > enough
-            {
-                if !self.decide_oldest(out) {
-                    return self.write_leaving(out);
-                }
-            }
-            self.write_leaving(out);
-        }
-    }
-
-    /// Decides the trace that has waited longest; false if there is none.
-    fn decide_oldest(&mut self, out: &mut Vec<Output>) -> bool {
-        let oldest = self.store.schedule.pop(&mut self.store.traces);
-        self.batch.extend(oldest);
-        self.limits.begin_early();
-        self.decide(Trigger::Early, out);
-        oldest.is_some()
-    }
-
-    /// Decides the traces in `batch`, which the schedule has given up.
-    fn decide(&mut self, trigger: Trigger, out: &mut Vec<Output>) {
-        let evidence = |&number: &SlotNumber| {
-            let slot = self.store.traces.slot(number);
-            Evidence::new(slot.trace_id, &slot.digest)
-        };
-        let traces: Vec<_> = self.batch.iter().map(evidence).collect();
-        let policies = &self.settings.policies;
-        policies.decide(&traces, &mut self.limits, &mut self.stats.policies, &mut self.decisions);
-        let mut decisions = std::mem::take(&mut self.decisions);
-        let mut batch = std::mem::take(&mut self.batch);
-        for (number, decision) in batch.drain(..).zip(decisions.drain(..)) {
-            self.stats.early_decisions += u64::from(trigger == Trigger::Early);
-            self.carry_out(number, decision, out);
-        }
-        (self.decisions, self.batch) = (decisions, batch);
-    }
-
-    /// Does with a trace what has been decided.
-    fn carry_out(&mut self, number: SlotNumber, decision: Decision, out: &mut Vec<Output>) {
-        let slot = self.store.traces.slot(number);
-        let (trace_id, spans) = (slot.trace_id, u64::from(slot.digest.spans));
-        self.stats.unknown_head_spans += if slot.digest.head().is_none() { spans } else { 0 };
-        if let Decision::Keep(kept) = decision {
-            self.stats.kept_traces += 1;
-            self.stats.kept_spans += spans;
-            self.leaving_bytes += slot.digest.bytes as usize;
-            self.kept.insert(trace_id, kept);
-            self.leaving.push((number, kept));
-            if self.leaving_bytes >= OUTPUT_BYTES {
-                self.write_leaving(out);
-            }
-            return;
-        }
-        let traces = if decision == Decision::Dropped {
-            &mut self.stats.dropped_traces
-        } else {
-            &mut self.stats.not_sampled_traces
-        };
-        *traces += 1;
-        self.stats.dropped_spans += spans;
-        self.stats.pending_spans -= spans;
-        self.dropped.insert(trace_id);
-        self.store.release(number);
-    }
-
     /// Writes the traces that are decided to be kept, and frees what they held.
     fn write_leaving(&mut self, out: &mut Vec<Output>) {
         if self.leaving.is_empty() {
@@ -443,9 +284,8 @@ impl TailSampler {
         });
         self.stats.pending_spans -= spans as u64;
         out.push(Output { request, spans });
-        for (slot, _) in self.leaving.drain(..) {
-            self.store.release(slot);
-        }
+        let slots: Vec<_> = self.leaving.drain(..).map(|(slot, _)| slot).collect();
+        self.store.release(&slots);
         self.leaving_bytes = 0;
     }
 

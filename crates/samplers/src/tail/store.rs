@@ -74,20 +74,24 @@ impl Store {
         }
     }
 
-    /// Frees a trace, which the schedule has given up, and everything it holds.
-    pub(crate) fn release(&mut self, number: SlotNumber) {
-        let slot = self.traces.slot(number);
-        debug_assert!(slot.place.is_none(), "a trace that is released is not due any more");
-        let mut next = slot.last;
-        let mut released = 0;
-        while let Some(address) = next {
-            let Released { previous, envelope, bytes } = self.log.release(address);
-            self.envelopes.release(envelope);
-            released += bytes;
-            next = previous;
+    /// Frees traces, which the schedule has given up, and everything they hold.
+    pub(crate) fn release(&mut self, numbers: &[SlotNumber]) {
+        // Each is somewhere else in the index; one after the other, looks at far memory overlap.
+        numbers.iter().for_each(|&number| self.traces.unlist(number));
+        for &number in numbers {
+            let slot = self.traces.slot(number);
+            debug_assert!(slot.place.is_none(), "a trace that is released is not due any more");
+            let mut next = slot.last;
+            let mut released = 0;
+            while let Some(address) = next {
+                let Released { previous, envelope, bytes } = self.log.release(address);
+                self.envelopes.release(envelope);
+                released += bytes;
+                next = previous;
+            }
+            self.traces.vacate(number);
+            self.clean(1 + released / RELEASED_BYTES_PER_CLEANED);
         }
-        self.traces.remove(number);
-        self.clean(1 + released / RELEASED_BYTES_PER_CLEANED);
     }
 
     /// Gives back memory that is kept for reuse, as far as more than `bytes` are allocated.

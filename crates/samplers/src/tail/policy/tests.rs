@@ -143,13 +143,6 @@ fn string_attribute_asks_for_one_of_the_values_in_a_span_or_its_resource() {
 }
 
 #[test]
-fn string_attribute_asks_every_attribute_of_the_key() {
-    let policy = "type: string_attribute, string_attribute: {key: key, values: [a]}";
-    let attributes = vec![attribute("key", text("b")), attribute("key", text("a"))];
-    assert!(keeps(policy, Vec::new(), vec![Span { attributes, ..span(trace(1, 0), 1) }]));
-}
-
-#[test]
 fn regular_expressions_match_anywhere_unless_they_are_anchored() {
     let policy = |values: &str| {
         format!(

@@ -94,34 +94,41 @@ impl Filter {
         if self.blocks.is_empty() {
             self.blocks = vec![[0; 8]; blocks];
         }
-        let number = self.block(fingerprint);
-        let block = &mut self.blocks[number];
-        places(fingerprint).for_each(|place| block[place / 64] |= 1 << (place % 64));
+        let number = self.number(fingerprint);
+        let bits = bits(fingerprint);
+        self.blocks[number].iter_mut().zip(bits).for_each(|(word, bits)| *word |= bits);
     }
 
     /// Whether a fingerprint has been added, or looks as if it had.
     fn contains(&self, fingerprint: u64) -> bool {
-        let block = self.blocks.get(self.block(fingerprint));
-        block.is_some_and(|block| places(fingerprint).all(|place| block[place / 64] >> (place % 64) & 1 != 0))
+        let bits = bits(fingerprint);
+        let has_all = |block: &Block| block.iter().zip(bits).all(|(word, bits)| word & bits == bits);
+        self.blocks.get(self.number(fingerprint)).is_some_and(has_all)
     }
 
     fn clear(&mut self) {
         self.blocks.fill([0; 8]);
     }
 
-    fn block(&self, fingerprint: u64) -> usize {
+    /// The block of a fingerprint.
+    fn number(&self, fingerprint: u64) -> usize {
         // The high half of a product spreads evenly over any number of blocks.
         usize::try_from((u128::from(fingerprint) * self.blocks.len() as u128) >> 64).unwrap_or(0)
     }
 }
 
 /// The bits of its block that a fingerprint sets.
-fn places(fingerprint: u64) -> impl Iterator<Item = usize> {
-    (1..=WORDS).flat_map(move |number| {
-        let word = mix(fingerprint.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
-        (0..PLACES_PER_WORD)
-            .map(move |place| (word >> (place * PLACE_BITS)) as usize & ((1 << PLACE_BITS) - 1))
-    })
+fn bits(fingerprint: u64) -> Block {
+    let mut block = [0; 8];
+    for number in 1..=WORDS {
+        let places = mix(fingerprint.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+        for place in 0..PLACES_PER_WORD {
+            let bits = places >> (place * PLACE_BITS);
+            // Three bits tell the word and six the bit.
+            block[usize::try_from(bits >> 6 & 7).unwrap_or(0)] |= 1 << (bits & 63);
+        }
+    }
+    block
 }
 
 /// The output function of SplitMix64 (Steele, Lea and Flood 2014): every bit of the result depends on all of

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::Compatibility;
+use crate::tail::store::SEGMENT_BYTES;
 use crate::testing::{
     MILLISECOND, SECOND, Span, Status, Tail, request, settings, span, span_with_state, trace,
 };

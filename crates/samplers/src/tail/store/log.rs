@@ -301,7 +301,7 @@ impl Address {
             offset < SEGMENT_BYTES && offset.is_multiple_of(ALIGN),
             "records start within a segment, aligned"
         );
-        let bits = u32::try_from((segment + 1) << OFFSET_BITS | offset / ALIGN);
+        let bits = u32::try_from(((segment + 1) << OFFSET_BITS) | (offset / ALIGN));
         Self(bits.ok().and_then(NonZeroU32::new).expect("the log is bounded"))
     }
 

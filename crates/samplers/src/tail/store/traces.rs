@@ -113,8 +113,8 @@ impl TraceTable {
         slot
     }
 
-    /// Removes a trace.
-    pub(crate) fn remove(&mut self, number: SlotNumber) {
+    /// Takes a trace out of the index: it is not found any more. Its slot stays until [`Self::vacate`].
+    pub(crate) fn unlist(&mut self, number: SlotNumber) {
         let hash = self.hash(self.slot(number).trace_id);
         let part = &mut self.index[part(hash)];
         if let Ok(entry) = part.find_entry(spread(hash), |entry| entry.slot == number) {
@@ -125,8 +125,29 @@ impl TraceTable {
             part.shrink_to(2 * part.len(), |entry| spread(entry.hash));
             self.index_bytes -= before - part.allocation_size();
         }
+    }
+
+    /// Makes the slot of a trace vacant that is not in the index any more.
+    pub(crate) fn vacate(&mut self, number: SlotNumber) {
+        let (index, offset) = number.parts();
+        // Made from one.
+        let number = u32::try_from(index).unwrap_or(u32::MAX);
         self.live -= 1;
-        self.leave(number);
+        if self.chunks[index].live == CHUNK_SLOTS {
+            self.open(number);
+        }
+        let chunk = &mut self.chunks[index];
+        chunk.leave(offset);
+        // The last one stays, so that a trace that comes and goes costs no allocation.
+        if chunk.live == 0 && self.open.len() > 1 {
+            let place = chunk.place;
+            *chunk = Chunk::default();
+            self.open.swap_remove(place);
+            if let Some(&moved) = self.open.get(place) {
+                self.chunks[moved as usize].place = place;
+            }
+            self.vacant.push(number);
+        }
     }
 
     #[inline]
@@ -168,29 +189,6 @@ impl TraceTable {
             self.open.pop();
         }
         SlotNumber::new(number, offset)
-    }
-
-    /// Makes a slot vacant.
-    fn leave(&mut self, slot: SlotNumber) {
-        let (index, offset) = slot.parts();
-        // Made from one.
-        let number = u32::try_from(index).unwrap_or(u32::MAX);
-        let chunk = &mut self.chunks[index];
-        if chunk.live == CHUNK_SLOTS {
-            self.open(number);
-        }
-        let chunk = &mut self.chunks[index];
-        chunk.leave(offset);
-        // The last one stays, so that a trace that comes and goes costs no allocation.
-        if chunk.live == 0 && self.open.len() > 1 {
-            let place = chunk.place;
-            *chunk = Chunk::default();
-            self.open.swap_remove(place);
-            if let Some(&moved) = self.open.get(place) {
-                self.chunks[moved as usize].place = place;
-            }
-            self.vacant.push(number);
-        }
     }
 
     /// Gives a chunk memory, and says which.

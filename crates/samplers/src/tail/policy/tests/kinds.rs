@@ -34,6 +34,15 @@ fn boolean_attribute_takes_booleans_only() {
 }
 
 #[test]
+fn of_attributes_with_one_key_the_first_counts() {
+    let policy = "type: string_attribute, string_attribute: {key: k, values: [b]}";
+    let values = |values: [&str; 2]| with(values.map(|value| attribute("k", text(value))).to_vec());
+    assert!(keeps(policy, values(["b", "a"])) && !keeps(policy, values(["a", "b"])));
+    // Another span, or the resource, is another matter.
+    assert_eq!(sampled(STRICT, policy, vec![attribute("k", text("b"))], values(["a", "a"])).len(), 2);
+}
+
+#[test]
 fn trace_flags_takes_traces_with_a_sampled_span() {
     let flags = |flags| vec![span(trace(1, 0), 1), Span { flags, ..span(trace(1, 0), 2) }];
     assert!(keeps("type: trace_flags", flags(1)) && keeps("type: trace_flags", flags(0x301)));

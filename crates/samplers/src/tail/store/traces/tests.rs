@@ -13,6 +13,11 @@ fn bound(live: usize) -> usize {
     slots + entries * (size_of::<Indexed>() + 2)
 }
 
+fn remove(table: &mut TraceTable, number: SlotNumber) {
+    table.unlist(number);
+    table.vacate(number);
+}
+
 #[test]
 fn memory_is_that_of_the_live_traces() {
     let mut table = TraceTable::default();
@@ -25,7 +30,7 @@ fn memory_is_that_of_the_live_traces() {
             table.allocated(),
             table.len()
         );
-        table.remove(number);
+        remove(&mut table, number);
     }
 }
 
@@ -36,7 +41,7 @@ fn a_steady_load_takes_a_steady_amount() {
     for id in 1..=50_000 {
         waiting.push_back(table.insert(TraceId(id)));
         if waiting.len() > 1_000 {
-            table.remove(waiting.pop_front().unwrap());
+            remove(&mut table, waiting.pop_front().unwrap());
         }
         assert!(table.chunks.len() <= 1_000 / CHUNK_SLOTS + 1);
     }
@@ -52,7 +57,7 @@ fn few_lasting_traces_do_not_keep_the_chunks_of_many_short_ones() {
             waiting.push_back(number);
         }
         if waiting.len() > 500 {
-            table.remove(waiting.pop_front().unwrap());
+            remove(&mut table, waiting.pop_front().unwrap());
         }
         assert!(
             table.chunks.len() <= table.len() / CHUNK_SLOTS + 2,
@@ -70,11 +75,11 @@ fn when_there_are_fewer_traces_chunks_empty_although_traces_keep_coming() {
     // Of each two that leave, one is replaced, so chunks are full of traces of all ages.
     for id in 100_001..=190_000 {
         waiting.extend([table.insert(TraceId(id))]);
-        (0..2).for_each(|_| table.remove(waiting.pop_front().unwrap()));
+        (0..2).for_each(|_| remove(&mut table, waiting.pop_front().unwrap()));
     }
     for id in 190_001..=210_000 {
         waiting.extend([table.insert(TraceId(id))]);
-        table.remove(waiting.pop_front().unwrap());
+        remove(&mut table, waiting.pop_front().unwrap());
     }
     let chunks = table.chunks.len() - table.vacant.len();
     assert!(chunks <= 2 * table.len() / CHUNK_SLOTS, "{chunks} for {}", table.len());
@@ -101,7 +106,7 @@ proptest! {
             if keep {
                 expected.entry(id).or_insert_with(|| table.insert(id));
             } else if let Some(number) = expected.remove(&id) {
-                table.remove(number);
+                remove(&mut table, number);
             }
             prop_assert_eq!(table.len(), expected.len());
         }
