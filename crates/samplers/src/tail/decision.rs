@@ -12,6 +12,7 @@ use forebay_otlp::threshold::Threshold;
 use super::limits::{Limits, Rates};
 use super::policy::{Compiler, Evidence, Nature, Policy, Verdict};
 use super::predicate::Predicates;
+use super::store::Nanos;
 use crate::Compatibility;
 
 /// The policies of one processor.
@@ -66,6 +67,16 @@ pub struct Kept {
     pub policy: u16,
     /// The trace's threshold, the one it came with included; `None` if its probability is not known.
     pub threshold: Option<Threshold>,
+}
+
+/// [`Kept`] in few bytes, and when that was decided.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Remembered {
+    /// `u64::MAX` if it is not known.
+    threshold: u64,
+    /// In hundredths of a second on the sampler's clock; wraps around after a year.
+    decided: u32,
+    policy: u16,
 }
 
 impl Policies {
@@ -204,6 +215,27 @@ impl Kept {
             ..self
         }
     }
+}
+
+impl Remembered {
+    pub(crate) fn new(kept: Kept, now: Nanos) -> Self {
+        let threshold = kept.threshold.map_or(u64::MAX, Threshold::get);
+        Self { threshold, decided: hundredths(now), policy: kept.policy }
+    }
+
+    pub(crate) fn kept(self) -> Kept {
+        Kept { policy: self.policy, threshold: Threshold::new(self.threshold) }
+    }
+
+    /// How long ago it was decided, in seconds.
+    pub(crate) fn age(self, now: Nanos) -> f64 {
+        f64::from(hundredths(now).wrapping_sub(self.decided)) / 100.0
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "wraps around on purpose")]
+fn hundredths(time: Nanos) -> u32 {
+    (time / 10_000_000) as u32
 }
 
 /// The threshold of what either of two policies keeps. With one unknown it is unknown, unless the other keeps

@@ -1,7 +1,9 @@
 //! The tail sampler's metrics, under the Collector's names where it has them.
 
+use std::time::Duration;
+
 use forebay_pipeline::{Ledger, Telemetry};
-use prometheus::{IntCounter, IntGauge};
+use prometheus::{Histogram, IntCounter, IntGauge};
 
 use super::sampler::TailSampler;
 use super::stats::Stats;
@@ -24,12 +26,21 @@ pub(super) struct Metrics {
     early_releases: IntCounter,
     too_large_traces: IntCounter,
     unknown_head_spans: IntCounter,
+    decision_latency: Histogram,
+    late_span_age: Histogram,
     traces_on_memory: IntGauge,
     bytes_on_memory: IntGauge,
     /// Traces that a policy could not judge.
     evaluation_errors: IntCounter,
     policies: Vec<PolicyCounters>,
 }
+
+/// Bounds as upstream's.
+const DECISION_MILLISECONDS: &[f64] = &[
+    1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 150.0, 200.0, 300.0, 400.0, 500.0, 750.0, 1e3, 2e3, 3e3,
+    4e3, 5e3, 1e4, 2e4, 3e4, 5e4,
+];
+const LATE_SECONDS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0];
 
 /// What a policy has said.
 struct PolicyCounters {
@@ -45,6 +56,9 @@ impl Metrics {
         let counter =
             |name, help: &str| telemetry.counters(name, help, &["processor"]).with_label_values(&[id]);
         let gauge = |name, help: &str| telemetry.gauges(name, help, &["processor"]).with_label_values(&[id]);
+        let histogram = |name, help: &str, bounds| {
+            telemetry.histograms(name, help, &["processor"], bounds).with_label_values(&[id])
+        };
         let global = telemetry.counters(
             "otelcol_processor_tail_sampling_global_count_traces_sampled",
             "Traces by decision.",
@@ -114,6 +128,16 @@ impl Metrics {
                 "otelcol_processor_tail_sampling_sampling_policy_evaluation_error",
                 "Traces that a policy could not judge.",
             ),
+            decision_latency: histogram(
+                "otelcol_processor_tail_sampling_sampling_decision_timer_latency",
+                "Milliseconds that the decisions of a tick took.",
+                DECISION_MILLISECONDS,
+            ),
+            late_span_age: histogram(
+                "otelcol_processor_tail_sampling_sampling_late_span_age",
+                "Seconds from a trace's decision to the arrival of spans that get it, where it was to keep them.",
+                LATE_SECONDS,
+            ),
             traces_on_memory: gauge(
                 "otelcol_processor_tail_sampling_sampling_traces_on_memory",
                 "Traces that wait for their decision.",
@@ -127,7 +151,8 @@ impl Metrics {
     }
 
     /// Adds what the shard has done since the last time.
-    pub(super) fn publish(&mut self, sampler: &TailSampler) {
+    pub(super) fn publish(&mut self, sampler: &mut TailSampler) {
+        sampler.take_late_ages().into_iter().for_each(|age| self.late_span_age.observe(age));
         let (now, before) = (sampler.stats(), &self.published);
         self.not_sampled
             .inc_by(now.dropped_spans - before.dropped_spans + now.late_dropped - before.late_dropped);
@@ -154,6 +179,11 @@ impl Metrics {
         self.published.clone_from(now);
         move_gauge(&self.traces_on_memory, &mut self.pending_traces, sampler.pending_traces());
         move_gauge(&self.bytes_on_memory, &mut self.pending_bytes, sampler.pending_bytes());
+    }
+
+    /// Counts how long the decisions of a tick took.
+    pub(super) fn decided_within(&self, time: Duration) {
+        self.decision_latency.observe(time.as_secs_f64() * 1_000.0);
     }
 
     /// Counts spans that were given up undecided, on request.

@@ -203,7 +203,7 @@ impl Shard {
             let due = self.sampler.next_due().map(|due| self.epoch + Duration::from_nanos(due));
             tokio::select! {
                 biased;
-                () = sleep_until(due.unwrap_or(self.epoch)), if due.is_some() => self.sampler.decide_due(self.now(), &mut out),
+                () = sleep_until(due.unwrap_or(self.epoch)), if due.is_some() => self.decide_due(&mut out),
                 // A full sampler makes its senders wait; it empties as traces come due.
                 job = queue.recv(), if queue.is_closed() || !self.sampler.is_full() => match job {
                     Some(job) => self.accept(job, &mut out),
@@ -226,6 +226,12 @@ impl Shard {
         nanos(self.epoch.elapsed())
     }
 
+    fn decide_due(&mut self, out: &mut Vec<Output>) {
+        let begun = Instant::now();
+        self.sampler.decide_due(self.now(), out);
+        self.metrics.decided_within(begun.elapsed());
+    }
+
     fn accept(&mut self, job: Job, out: &mut Vec<Output>) {
         let spans = job.spans.as_ref().unwrap_or(&job.index.spans);
         self.sampler.accept(&job.batch.bytes, &job.index.envelopes, spans, self.now(), out);
@@ -235,7 +241,7 @@ impl Shard {
     /// Brings the accounts up to date and hands what was released to the outbox.
     fn settle(&mut self, out: &mut Vec<Output>) {
         self.held.resize(self.sampler.allocated());
-        self.metrics.publish(&self.sampler);
+        self.metrics.publish(&mut self.sampler);
         if let Some(error) = self.sampler.take_failure()
             && let Some(withheld) = self.failures_logged.pass()
         {

@@ -14,7 +14,7 @@ use forebay_otlp::{Envelopes, Span, Splicer, without_leading_trace_id};
 use forebay_ottl::EvalError;
 
 use super::config::SamplingStrategy;
-use super::decision::{Decision, Kept, Policies};
+use super::decision::{Decision, Kept, Policies, Remembered};
 use super::limits::Limits;
 use super::predicate::{Asked, Workspace};
 use super::recent::{Recent, RecentSet};
@@ -75,7 +75,7 @@ pub struct Output {
 pub struct TailSampler {
     settings: Settings,
     store: Store,
-    kept: Recent<Kept>,
+    kept: Recent<Remembered>,
     dropped: RecentSet,
     stamps: Stamps,
     stats: Stats,
@@ -94,6 +94,10 @@ pub struct TailSampler {
     leaving_bytes: usize,
     /// For each run of the request at hand, where its trace is if it was there before.
     found: Vec<Option<SlotNumber>>,
+    /// For late spans of kept traces, how many seconds after the decision they came.
+    late_ages: Vec<f64>,
+    /// The last time that was given.
+    now: Nanos,
     /// For each envelope of the request at hand, its number in the store once it is needed.
     interned: Vec<Option<u32>>,
 }
@@ -125,6 +129,8 @@ impl TailSampler {
             found: Vec::new(),
             leaving: Vec::new(),
             leaving_bytes: 0,
+            late_ages: Vec::new(),
+            now: 0,
             interned: Vec::new(),
             settings,
         }
@@ -140,6 +146,7 @@ impl TailSampler {
         now: Nanos,
         out: &mut Vec<Output>,
     ) {
+        self.now = now;
         self.interned.clear();
         self.interned.resize(envelopes.len(), None);
         let mut late = Vec::new();
@@ -153,8 +160,10 @@ impl TailSampler {
             let slot = match found.or_else(|| self.store.traces.find(trace_id)) {
                 Some(slot) => slot,
                 None => {
-                    if let Some(kept) = self.kept.get(trace_id) {
+                    if let Some(remembered) = self.kept.get(trace_id) {
                         self.stats.late_kept += run.len() as u64;
+                        self.late_ages.push(remembered.age(now));
+                        let kept = remembered.kept();
                         // A span may have passed more than the spans that decided its trace.
                         late.extend(run.iter().map(|span| (span, kept.after(head(request, span).0))));
                         continue;
@@ -218,6 +227,12 @@ impl TailSampler {
     /// Why a condition could not be evaluated, if one that wants it told has failed since the last call.
     pub fn take_failure(&mut self) -> Option<EvalError> {
         self.workspace.failure.take()
+    }
+
+    /// For the late spans of kept traces that came since the last call, how many seconds after the decision: one
+    /// number for spans that came together.
+    pub fn take_late_ages(&mut self) -> Vec<f64> {
+        std::mem::take(&mut self.late_ages)
     }
 
     /// What has happened so far.

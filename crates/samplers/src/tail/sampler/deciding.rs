@@ -3,7 +3,7 @@
 use forebay_otlp::Span;
 
 use super::{OUTPUT_BYTES, Output, SamplingStrategy, Settings, TailSampler};
-use crate::tail::decision::{Decision, PolicyCount};
+use crate::tail::decision::{Decision, PolicyCount, Remembered};
 use crate::tail::policy::Evidence;
 use crate::tail::store::{Nanos, SEGMENT_BYTES, SlotNumber};
 
@@ -22,6 +22,7 @@ const BATCH_TRACES: usize = 256;
 impl TailSampler {
     /// Decides the traces that are due at `now`.
     pub fn decide_due(&mut self, now: Nanos, out: &mut Vec<Output>) {
+        self.now = now;
         self.limits.begin_tick(now);
         let together = if self.settings.policies.are_limited() { usize::MAX } else { BATCH_TRACES };
         while self.next_due().is_some_and(|due| due <= now) {
@@ -164,7 +165,7 @@ impl TailSampler {
             self.stats.kept_traces += 1;
             self.stats.kept_spans += spans;
             self.leaving_bytes += slot.digest.bytes as usize;
-            self.kept.insert(trace_id, kept);
+            self.kept.insert(trace_id, Remembered::new(kept, self.now));
             self.leaving.push((number, kept));
             if self.leaving_bytes >= OUTPUT_BYTES {
                 self.write_leaving(out);

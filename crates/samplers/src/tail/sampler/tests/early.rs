@@ -122,3 +122,13 @@ fn a_full_sampler_says_so_if_its_senders_are_to_wait() {
     assert_eq!(other.accept(0, &request((1..6).map(|id| span(trace(id, 0), id)).collect())).len(), 3);
     assert!(!other.sampler.is_full());
 }
+
+#[test]
+fn late_spans_of_kept_traces_say_how_late_they_are() {
+    let mut tail = waiting("1s", ALL);
+    tail.accept(0, &request(vec![span(trace(1, 0), 1)]));
+    tail.decide_due(SECOND);
+    tail.accept(3 * SECOND + SECOND / 2, &request(vec![span(trace(1, 0), 2), span(trace(1, 0), 3)]));
+    assert_eq!(tail.sampler.take_late_ages(), [2.5]);
+    assert_eq!(tail.sampler.take_late_ages(), [0.0; 0]);
+}
