@@ -26,13 +26,22 @@ pub enum DurationError {
 /// # Errors
 /// Whatever Go refuses, and negative durations.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
+    let nanoseconds = parse_nanoseconds(text)?;
+    u64::try_from(nanoseconds).map(Duration::from_nanos).map_err(|_| DurationError::Negative)
+}
+
+/// Reads a duration that may be negative, in nanoseconds.
+///
+/// # Errors
+/// Whatever Go refuses.
+pub fn parse_nanoseconds(text: &str) -> Result<i64, DurationError> {
     let (negative, mut rest) = match text.as_bytes() {
         [b'-', ..] => (true, &text[1..]),
         [b'+', ..] => (false, &text[1..]),
         _ => (false, text),
     };
     if rest == "0" {
-        return Ok(Duration::ZERO);
+        return Ok(0);
     }
     if rest.is_empty() {
         return Err(DurationError::Syntax);
@@ -43,11 +52,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
         total = total.saturating_add(nanos);
         rest = after;
     }
-    match (i64::try_from(total), negative && total > 0) {
-        (_, true) => Err(DurationError::Negative),
-        (Err(_), _) => Err(DurationError::TooLong),
-        (Ok(nanos), _) => Ok(Duration::from_nanos(nanos.unsigned_abs())),
-    }
+    let total = i128::try_from(total).map_err(|_| DurationError::TooLong)?;
+    i64::try_from(if negative { -total } else { total }).map_err(|_| DurationError::TooLong)
 }
 
 /// One number and its unit in nanoseconds, and what follows them.

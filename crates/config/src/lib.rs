@@ -65,7 +65,7 @@ mod uri;
 
 pub use cursor::{Cursor, Integer};
 pub use diagnostics::{Diagnostic, Diagnostics, Place, Severity};
-pub use duration::{DurationError, parse_duration};
+pub use duration::{DurationError, parse_duration, parse_nanoseconds};
 pub use id::{ComponentId, IdError};
 pub use nearest::did_you_mean;
 pub use node::{Entry, Location, Node, Origin, SourceId, Value};

@@ -40,15 +40,24 @@ impl Comparison {
 
     /// Whether it holds between two values.
     pub(crate) fn holds(self, left: &Value<'_>, right: &Value<'_>) -> bool {
-        match (self, order(left, right)) {
-            (Self::Equal, order) => order == Some(Ordering::Equal) || equal_unordered(left, right),
-            (Self::NotEqual, order) => order != Some(Ordering::Equal) && !equal_unordered(left, right),
-            (_, None) => false,
-            (Self::Less, Some(order)) => order.is_lt(),
-            (Self::LessOrEqual, Some(order)) => order.is_le(),
-            (Self::Greater, Some(order)) => order.is_gt(),
-            (Self::GreaterOrEqual, Some(order)) => order.is_ge(),
+        let ordered = |is: fn(Ordering) -> bool| order(left, right).is_some_and(is);
+        match self {
+            Self::Equal => equal(left, right),
+            Self::NotEqual => !equal(left, right),
+            Self::Less => ordered(Ordering::is_lt),
+            Self::LessOrEqual => ordered(Ordering::is_le),
+            Self::Greater => ordered(Ordering::is_gt),
+            Self::GreaterOrEqual => ordered(Ordering::is_ge),
         }
+    }
+}
+
+#[inline]
+fn equal(left: &Value<'_>, right: &Value<'_>) -> bool {
+    match (left, right) {
+        // Unlike their order, this is mostly known from their lengths.
+        (Value::String(left), Value::String(right)) => left == right,
+        _ => order(left, right) == Some(Ordering::Equal) || equal_unordered(left, right),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::compare::Comparison;
 use crate::condition::Condition;
 use crate::error::Mistake;
 use crate::functions::{self, Accepts, Body, Function, Parameter};
-use crate::node::{Frame, Key, Missing, Node, Test};
+use crate::node::{Frame, Key, Missing, Node, Test, View};
 use crate::paths::{self, Context, Names, Prefix};
 use crate::pattern;
 use crate::reading::Reading;
@@ -423,7 +423,7 @@ fn fold(node: Node, known: bool, at: usize) -> Result<Node> {
     if !known {
         return Ok(node);
     }
-    let frame = Frame::default();
+    let frame = Frame { view: &View::EMPTY, slots: &[] };
     let value = node.value(&frame).map(Value::into_owned);
     value.map(Node::Literal).map_err(|error| Mistake::new(at, error.to_string()))
 }

@@ -1,5 +1,6 @@
 //! What can be wrong with a condition: its text, or what it meets in a span.
 
+use forebay_config::did_you_mean;
 use thiserror::Error;
 use winnow::error::ParserError;
 use winnow::stream::{LocatingSlice, Location};
@@ -116,12 +117,7 @@ impl Mistake {
 
     /// An unknown word: which one was meant, and which ones there are.
     pub(crate) fn unknown(at: usize, what: &str, word: &str, known: &[&str]) -> Self {
-        let near = known.iter().map(|known| (strsim::osa_distance(word, known), *known)).min();
-        let tolerated = (word.chars().count() / 3).clamp(1, 4);
-        let guess = match near {
-            Some((distance, near)) if distance <= tolerated => format!("did you mean `{near}`? "),
-            _ => String::new(),
-        };
+        let guess = did_you_mean(word, known).map(|guess| guess + " ").unwrap_or_default();
         Self::new(at, format!("unknown {what} `{word}`"))
             .with_help(format!("{guess}known are {}", known.join(", ")))
     }

@@ -77,14 +77,14 @@ pub(crate) enum Origin {
 }
 
 /// A message, and where the slots lie in it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Part<'a> {
     pub(crate) message: &'a [u8],
     pub(crate) found: &'a [Found],
 }
 
 /// What conditions are evaluated on.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct View<'a> {
     pub(crate) span: Part<'a>,
     pub(crate) event: Part<'a>,
@@ -96,11 +96,21 @@ pub(crate) struct View<'a> {
 }
 
 /// What one condition is evaluated on.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Frame<'a> {
-    pub(crate) view: View<'a>,
+    pub(crate) view: &'a View<'a>,
     /// The condition's slots.
     pub(crate) slots: &'a [Slot],
+}
+
+impl Part<'_> {
+    const EMPTY: Self = Self { message: &[], found: &[] };
+}
+
+impl View<'_> {
+    /// Nothing is found.
+    pub(crate) const EMPTY: Self =
+        Self { span: Part::EMPTY, event: Part::EMPTY, envelope: Part::EMPTY, event_index: 0, now: 0 };
 }
 
 impl<'a> Frame<'a> {
@@ -126,7 +136,10 @@ impl Test {
             Self::Constant(answer) => Ok(*answer),
             Self::Compare(left, comparison, right) => {
                 let left = left.value(frame)?;
-                Ok(comparison.holds(&left, &right.value(frame)?))
+                Ok(match right {
+                    Node::Literal(right) => comparison.holds(&left, right),
+                    _ => comparison.holds(&left, &right.value(frame)?),
+                })
             }
             Self::Holds(node) => match node.value(frame)? {
                 Value::Bool(answer) => Ok(answer),
@@ -155,7 +168,16 @@ impl Test {
 
 impl Node {
     /// What it is worth.
+    #[inline]
     pub(crate) fn value<'a>(&'a self, frame: &'a Frame<'a>) -> Result<Value<'a>, EvalError> {
+        match self {
+            // What most conditions are made of needs no call.
+            Self::Slot(slot, Reading::Attribute) => Ok(Reading::attribute(frame.content(*slot))),
+            _ => self.evaluate(frame),
+        }
+    }
+
+    fn evaluate<'a>(&'a self, frame: &'a Frame<'a>) -> Result<Value<'a>, EvalError> {
         match self {
             Self::Literal(value) => Ok(value.borrow()),
             Self::Slot(slot, reading) => Ok(reading.value(frame.content(*slot))),

@@ -54,14 +54,17 @@ const STATUS_MESSAGE: u32 = 2;
 const STATUS_CODE: u32 = 3;
 
 impl Reading {
-    /// The value of what was found.
+    /// The value of a `KeyValue` message.
     #[inline]
+    pub(crate) fn attribute(content: Content<'_>) -> Value<'_> {
+        let parsed = Attribute::parse_if(content.bytes(), |_| true);
+        parsed.ok().flatten().unwrap_or_default().value.into()
+    }
+
+    /// The value of what was found.
     pub(crate) fn value<'a>(&self, content: Content<'a>) -> Value<'a> {
         match self {
-            Self::Attribute => match content {
-                Content::Bytes(message) => Attribute::parse(message).unwrap_or_default().value.into(),
-                _ => Value::Nil,
-            },
+            Self::Attribute => Self::attribute(content),
             Self::Text => Value::String(Cow::Borrowed(content.bytes())),
             // Counts and flags have 32 bits.
             Self::Int => Value::Int(content.number().cast_signed()),

@@ -104,7 +104,7 @@ impl ConditionSet {
             Context::Span => self.of_spans |= bit,
             Context::SpanEvent => self.of_events |= bit,
         }
-        let otherwise = test.holds(&Frame { slots: &slots, view: View::default() });
+        let otherwise = test.holds(&Frame { slots: &slots, view: &View::EMPTY });
         if volatile {
             self.volatile |= bit;
         } else if otherwise != Ok(false) {
@@ -151,11 +151,11 @@ impl ConditionSet {
                 _ => slots.add(&self.envelope, walker, &described(scope)),
             }
         }
-        let view = View { envelope: slots.part(), ..View::default() };
+        let view = View { envelope: slots.part(), ..View::EMPTY };
         let mut settled = ConditionMask::NONE;
         let mut failed = Vec::new();
         for (index, member) in self.members(slots.touched.without(self.volatile)) {
-            match member.test.holds(&Frame { view, slots: &member.slots }) {
+            match member.test.holds(&Frame { view: &view, slots: &member.slots }) {
                 Ok(false) => continue,
                 Ok(true) => {}
                 Err(error) => failed.push((index, error)),
@@ -183,7 +183,7 @@ impl ConditionSet {
             span: Part { message: subject.span, found: in_span },
             envelope: subject.envelope.part(),
             now: i128::from(subject.now_unix_nano),
-            ..View::default()
+            ..View::EMPTY
         };
         self.judge(asked & self.of_spans, live, subject.envelope, &view, &mut visit);
         let mut open = asked & self.of_events;
@@ -216,7 +216,7 @@ impl ConditionSet {
         for (index, member) in self.members(asked & (live | settled)) {
             let evaluated;
             let answer = if live.contains(index) {
-                evaluated = member.test.holds(&Frame { view: *view, slots: &member.slots });
+                evaluated = member.test.holds(&Frame { view, slots: &member.slots });
                 evaluated.as_ref().copied()
             } else if envelope.touched.contains(index) {
                 envelope
