@@ -24,10 +24,10 @@ pub struct TailConfig {
     pub maximum_trace_bytes: Option<u32>,
     /// Whether senders wait for room, rather than that traces are decided early.
     pub block_on_overflow: bool,
-    /// Decisions to keep traces that are remembered, if not as many as memory allows.
-    pub sampled_cache_size: Option<usize>,
-    /// Decisions to drop traces that are remembered, if not as many as memory allows.
-    pub non_sampled_cache_size: Option<usize>,
+    /// How many decisions to keep traces are remembered, if not as many as memory allows.
+    pub remember_kept: Option<Remember>,
+    /// How many decisions to drop traces are remembered, if not as many as memory allows.
+    pub remember_dropped: Option<Remember>,
     /// Whether pending traces are dropped rather than decided when the process ends.
     pub drop_pending_traces_on_shutdown: bool,
     /// The policies.
@@ -55,7 +55,9 @@ impl TailConfig {
     #[must_use]
     pub fn read(table: &Table<'_>, compatibility: Compatibility) -> Self {
         let caches = table.section("decision_cache");
-        let size = |key| caches.integer::<usize>(key, ..).filter(|&size| size > 0);
+        let number = |key| caches.integer::<usize>(key, ..).filter(|&number| number > 0);
+        let cache =
+            |size, bytes| number(size).map(Remember::Decisions).or(number(bytes).map(Remember::Bytes));
         let policies = Policies::read(table, compatibility);
         let config = Self {
             decision_wait: table.duration("decision_wait").unwrap_or(DECISION_WAIT),
@@ -66,26 +68,14 @@ impl TailConfig {
             num_traces: table.integer("num_traces", 1..),
             maximum_trace_bytes: table.integer("maximum_trace_size_bytes", ..).filter(|&bytes| bytes > 0),
             block_on_overflow: table.bool("block_on_overflow").unwrap_or(false),
-            sampled_cache_size: size("sampled_cache_size"),
-            non_sampled_cache_size: size("non_sampled_cache_size"),
+            remember_kept: cache("sampled_cache_size", "sampled_cache_bytes"),
+            remember_dropped: cache("non_sampled_cache_size", "non_sampled_cache_bytes"),
             drop_pending_traces_on_shutdown: table.bool("drop_pending_traces_on_shutdown").unwrap_or(false),
             policies: Arc::new(policies),
         };
         table.accept("expected_new_traces_per_sec", "tables grow as they need to");
         table.accept("num_shards", "shards are set for the whole process by `forebay::shards`");
         config
-    }
-
-    /// How many decisions to keep are remembered, `bytes` of memory being allowed.
-    #[must_use]
-    pub fn remember_kept(&self, bytes: usize) -> Remember {
-        self.sampled_cache_size.map_or(Remember::Bytes(bytes), Remember::Decisions)
-    }
-
-    /// How many decisions to drop are remembered, `bytes` of memory being allowed.
-    #[must_use]
-    pub fn remember_dropped(&self, bytes: usize) -> Remember {
-        self.non_sampled_cache_size.map_or(Remember::Bytes(bytes), Remember::Decisions)
     }
 }
 

@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::config::TailConfig;
 use super::metrics::Metrics;
-use super::sampler::{Output, Settings, TailSampler};
+use super::sampler::{Output, Remember, Settings, TailSampler};
 use super::store::{LOG_BYTES_MAX, Nanos};
 
 /// The `tail_sampling` processor.
@@ -174,7 +174,10 @@ impl Consumer for TailProcessor {
 fn settings(config: TailConfig, grant: &Grant, shards: usize) -> Settings {
     let share = |total: usize| (total / shards).max(1);
     let pending_bytes = share(grant.pending_bytes).min(LOG_BYTES_MAX);
-    let remember = (pending_bytes / REMEMBER_SHARE).max(REMEMBER_BYTES_MIN);
+    let remember = |configured: Option<Remember>| match configured {
+        Some(remember) => remember.shared_by(shards),
+        None => Remember::Bytes((pending_bytes / REMEMBER_SHARE).max(REMEMBER_BYTES_MIN)),
+    };
     Settings {
         decision_wait: nanos(config.decision_wait),
         decision_wait_after_root: config.decision_wait_after_root.map(nanos),
@@ -184,8 +187,8 @@ fn settings(config: TailConfig, grant: &Grant, shards: usize) -> Settings {
         block_on_overflow: config.block_on_overflow,
         pending_bytes,
         pending_traces: config.num_traces.map_or(usize::MAX, share),
-        remember_kept: config.remember_kept(remember).shared_by(shards),
-        remember_dropped: config.remember_dropped(remember).shared_by(shards),
+        remember_kept: remember(config.remember_kept),
+        remember_dropped: remember(config.remember_dropped),
         record_policy: grant.record_policy,
         epoch_unix_nano: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, nanos),
         policies: config.policies,

@@ -16,10 +16,7 @@ fn settings_and_their_defaults_are_the_collectors_but_for_counts_which_bytes_rep
     assert_eq!(found, Vec::<String>::new());
     assert_eq!((config.decision_wait, config.num_traces), (Duration::from_secs(30), None));
     assert!(!config.drop_pending_traces_on_shutdown);
-    assert_eq!(
-        (config.remember_kept(7), config.remember_dropped(8)),
-        (Remember::Bytes(7), Remember::Bytes(8))
-    );
+    assert_eq!((config.remember_kept, config.remember_dropped), (None, None));
 
     let (config, found) = read(&format!(
         "{{decision_wait: 1m0.5s, num_traces: 100, drop_pending_traces_on_shutdown: true,
@@ -29,8 +26,8 @@ fn settings_and_their_defaults_are_the_collectors_but_for_counts_which_bytes_rep
     assert_eq!((config.decision_wait, config.num_traces), (Duration::from_millis(60_500), Some(100)));
     assert!(config.drop_pending_traces_on_shutdown);
     assert_eq!(
-        (config.remember_kept(7), config.remember_dropped(8)),
-        (Remember::Decisions(10), Remember::Decisions(20))
+        (config.remember_kept, config.remember_dropped),
+        (Some(Remember::Decisions(10)), Some(Remember::Decisions(20)))
     );
     assert_eq!(config.policies.names(), ["all"]);
 }
@@ -38,7 +35,9 @@ fn settings_and_their_defaults_are_the_collectors_but_for_counts_which_bytes_rep
 #[test]
 fn a_cache_of_size_zero_is_one_of_the_default_size() {
     let (config, found) = read(&format!("{{decision_cache: {{sampled_cache_size: 0}}, {POLICIES}}}"));
-    assert_eq!((config.remember_kept(7), found), (Remember::Bytes(7), Vec::new()));
+    assert_eq!((config.remember_kept, found), (None, Vec::new()));
+    let (config, _) = read(&format!("{{decision_cache: {{non_sampled_cache_bytes: 4096}}, {POLICIES}}}"));
+    assert_eq!(config.remember_dropped, Some(Remember::Bytes(4_096)));
 }
 
 #[test]
