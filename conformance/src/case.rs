@@ -17,10 +17,14 @@
 //! What Forebay has to do may also be said by one of these, each with its `because`:
 //!
 //! - `like: {case: family/name}`: what the Collector does in another case. `differs` may stand beside it.
+//! - `between: {case: family/name}`: keep what the Collector keeps in another case, and nothing beyond what it keeps
+//!   in this one.
 //! - `consistent: {percentage: 40}`: keep exactly the traces whose randomness reaches the threshold of 40 %.
 //! - `lasting: {above_ms: 100, at_most_ms: 500}`: keep exactly the traces that last so long.
 //! - `limited: {spans: {min: 10, max: 20}}` (or `bytes`): keep about so much, as the Collector has to, or the part
 //!   of `collector: {min: 10, max: 20}`; which traces is up to chance.
+//!
+//! A case that Forebay does not satisfy yet says `pending: why`, and has to be told when that is over.
 
 use std::{collections::BTreeSet, fs, ops::RangeInclusive, path::Path};
 
@@ -54,6 +58,8 @@ pub struct Case {
     pub aspects: Aspects,
     /// What has to come of it.
     pub expectation: Expectation,
+    /// Why Forebay does not satisfy it yet.
+    pub pending: Option<String>,
 }
 
 /// What has to come of a case.
@@ -67,6 +73,11 @@ pub enum Expectation {
         other: (String, String),
         /// The exceptions.
         differences: Vec<Difference>,
+    },
+    /// Forebay keeps what the Collector keeps in another case, and nothing beyond what it keeps in this one.
+    Between {
+        /// The family and the name of the other.
+        other: (String, String),
     },
     /// Forebay keeps this share by the traces' randomness.
     Consistent {
@@ -144,7 +155,8 @@ impl Case {
     #[must_use]
     pub fn reference(&self) -> (&str, &str) {
         match &self.expectation {
-            Expectation::Like { other: (family, name), .. } => (family, name),
+            Expectation::Like { other: (family, name), .. }
+            | Expectation::Between { other: (family, name) } => (family, name),
             _ => (&self.family, &self.name),
         }
     }
@@ -185,16 +197,17 @@ fn read(family: &str, name: String, table: &Table<'_>) -> Option<Case> {
         compat: set("compat"),
         aspects,
         expectation,
+        pending: table.string("pending"),
     })
 }
 
 fn expectation(table: &Table<'_>) -> Option<Expectation> {
     let differences = table.tables("differs").iter().filter_map(difference).collect();
     if let Some(table) = table.table("like") {
-        reason(&table);
-        let case = table.require("case", table.string("case"))?;
-        let other = case.split_once('/').map(|(family, name)| (family.to_owned(), name.to_owned()));
-        return Some(Expectation::Like { other: table.require("case", other)?, differences });
+        return Some(Expectation::Like { other: other(&table)?, differences });
+    }
+    if let Some(table) = table.table("between") {
+        return Some(Expectation::Between { other: other(&table)? });
     }
     if let Some(table) = table.table("consistent") {
         reason(&table);
@@ -219,6 +232,14 @@ fn expectation(table: &Table<'_>) -> Option<Expectation> {
         });
     }
     Some(Expectation::Equal(differences))
+}
+
+/// The family and the name of another case.
+fn other(table: &Table<'_>) -> Option<(String, String)> {
+    reason(table);
+    let case = table.require("case", table.string("case"))?;
+    let other = case.split_once('/').map(|(family, name)| (family.to_owned(), name.to_owned()));
+    table.require("case", other)
 }
 
 fn bounds(table: &Table<'_>) -> Option<RangeInclusive<usize>> {

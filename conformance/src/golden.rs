@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Error, case::Case, outcome::Outcome};
+use crate::{Error, case::Case, judge::Measure, outcome::Outcome};
 
 /// The outcomes of the cases of one file, by name.
 pub type Outcomes = BTreeMap<String, Outcome>;
@@ -20,7 +20,7 @@ type Fates = BTreeMap<String, String>;
 /// Reads the golden file of the cases called `family`; nothing if there is none.
 ///
 /// # Errors
-/// If there is one that is not what [`write`] writes.
+/// If there is one that is not what [`write()`] writes.
 pub fn read(family: &str) -> Result<Outcomes, Error> {
     let file = path(family);
     if !file.exists() {
@@ -30,13 +30,15 @@ pub fn read(family: &str) -> Result<Outcomes, Error> {
     cases.into_iter().map(|(case, fates)| Ok((case, parse(&fates)?))).collect()
 }
 
-/// What Forebay is measured by in `case`; nothing if its golden file does not have that.
+/// What Forebay is measured by in `case`; nothing if the golden files do not have it.
 ///
 /// # Errors
 /// As [`read`].
-pub fn reference(case: &Case) -> Result<Option<Outcome>, Error> {
+pub fn measure(case: &Case) -> Result<Option<Measure>, Error> {
+    let own = read(&case.family)?.remove(&case.name);
     let (family, name) = case.reference();
-    Ok(read(family)?.remove(name))
+    let other = read(family)?.remove(name);
+    Ok(own.zip(other).map(|(own, other)| Measure { own, other }))
 }
 
 /// Writes the golden file of the cases called `family`.

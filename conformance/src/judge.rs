@@ -19,16 +19,37 @@ const DIGITS: usize = 14;
 /// In a millisecond.
 const NANOSECONDS: u64 = 1_000_000;
 
-/// What is wrong with `arrivals`, the spans that came out of Forebay; nothing if all is well. `reference` is what came
-/// out of the Collector in the [reference](Case::reference) of `case`.
+/// What the Collector did.
+#[derive(Clone, Debug, Default)]
+pub struct Measure {
+    /// In the case at hand.
+    pub own: Outcome,
+    /// In the case that it refers to, or in itself.
+    pub other: Outcome,
+}
+
+/// What is wrong with `arrivals`, the spans that came out of Forebay; nothing if all is well, or wrong as it is known
+/// to be.
 #[must_use]
-pub fn judge(case: &Case, traffic: &Traffic, reference: &Outcome, arrivals: &Arrivals) -> Vec<String> {
+pub fn judge(case: &Case, traffic: &Traffic, measure: &Measure, arrivals: &Arrivals) -> Vec<String> {
     let mut objections = integrity(case, traffic, arrivals);
+    let missed = missed(case, traffic, measure, arrivals);
+    match &case.pending {
+        None => objections.extend(missed),
+        Some(why) if missed.is_empty() => objections.push(format!("is no longer pending: {why}")),
+        Some(_) => {}
+    }
+    objections
+}
+
+/// What was to come of the case and did not.
+fn missed(case: &Case, traffic: &Traffic, measure: &Measure, arrivals: &Arrivals) -> Vec<String> {
     let outcome = arrivals.outcome(traffic, case.aspects);
-    objections.extend(match &case.expectation {
+    match &case.expectation {
         Expectation::Equal(differences) | Expectation::Like { differences, .. } => {
-            equal(traffic, reference, &outcome, differences)
+            equal(traffic, &measure.other, &outcome, differences)
         }
+        Expectation::Between { .. } => between(traffic, measure, &outcome),
         Expectation::Consistent { percentage } => {
             let threshold = RANGE as f64 * (1.0 - percentage / 100.0);
             exactly(traffic, &outcome, |trace| randomness(trace) as f64 >= threshold)
@@ -40,8 +61,7 @@ pub fn judge(case: &Case, traffic: &Traffic, reference: &Outcome, arrivals: &Arr
         Expectation::Limited { unit, bounds, .. } => {
             within(traffic, arrivals, *unit, bounds).into_iter().collect()
         }
-    });
-    objections
+    }
 }
 
 /// If the case has limits, whether `arrivals`, the spans that came out of the Collector, exceed them.
@@ -177,6 +197,18 @@ fn equal(
     objections
 }
 
+/// Whether no less was kept than in the other case and no more than the Collector did in this.
+fn between(traffic: &Traffic, measure: &Measure, forebay: &Outcome) -> Vec<String> {
+    let missing = measure.other.fates.keys().filter(|number| !forebay.fates.contains_key(number));
+    let surplus = forebay.fates.keys().filter(|number| !measure.own.fates.contains_key(number));
+    let wrong: Vec<_> =
+        missing.chain(surplus).map(|&number| format!("{number} ({})", traffic.traces[number].kind)).collect();
+    if wrong.is_empty() {
+        return Vec::new();
+    }
+    vec![format!("{} traces are not between the two: {:?}", wrong.len(), told(&wrong))]
+}
+
 /// Whether exactly the traces were kept that `has_to_be`.
 fn exactly(traffic: &Traffic, forebay: &Outcome, has_to_be: impl Fn(&Trace) -> bool) -> Vec<String> {
     let wrong = traffic.traces.iter().enumerate().filter(|(number, trace)| {
@@ -197,3 +229,6 @@ fn word(fate: Option<&String>) -> &str {
 fn told<T>(all: &[T]) -> &[T] {
     &all[..all.len().min(TOLD)]
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
     common::v1::{KeyValue, any_value::Value},
@@ -68,14 +69,14 @@ type Content = Vec<u8>;
 #[derive(Debug)]
 pub struct Senders<'a> {
     traffic: &'a Traffic,
-    places: HashMap<Content, Vec<(usize, usize)>>,
+    places: HashMap<Content, Vec<(usize, usize)>, RandomState>,
 }
 
 impl<'a> Senders<'a> {
     /// The spans of `traffic`.
     #[must_use]
     pub fn new(traffic: &'a Traffic) -> Self {
-        let mut places = HashMap::<_, Vec<_>>::new();
+        let mut places = HashMap::<_, Vec<_>, RandomState>::default();
         for (number, trace) in traffic.traces.iter().enumerate() {
             for (index, (_, located)) in trace.spans.iter().enumerate() {
                 places.entry(content(located.clone()).0).or_default().push((number, index));
@@ -90,7 +91,7 @@ impl<'a> Senders<'a> {
     /// If a request is not OTLP.
     pub fn recognise(&self, requests: &[Bytes]) -> Result<Arrivals, Error> {
         let mut arrivals = Arrivals::default();
-        let mut seen = HashMap::<Content, usize>::new();
+        let mut seen = HashMap::<Content, usize, RandomState>::default();
         for request in requests {
             for located in spans(ExportTraceServiceRequest::decode(&request[..])?) {
                 let [threshold, randomness] =
@@ -171,7 +172,7 @@ fn fate(arrivals: &[Arrival], sent: usize, aspects: Aspects) -> String {
         let _ = write!(fate, ", {}", words.join(" or "));
     };
     if aspects.threshold {
-        add(arrivals.iter().map(|arrival| described(arrival)).collect());
+        add(arrivals.iter().map(described).collect());
     }
     if aspects.policy {
         let by = |arrival: &Arrival| format!("by {}", arrival.policy.as_deref().unwrap_or("nobody"));
@@ -223,3 +224,6 @@ fn without_ot(trace_state: &str) -> String {
     let members = trace_state.split(',').map(str::trim).filter(|member| !member.starts_with("ot="));
     members.collect::<Vec<_>>().join(",")
 }
+
+#[cfg(test)]
+mod tests;

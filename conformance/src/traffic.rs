@@ -56,16 +56,19 @@ pub struct Traffic {
     pub traces: Vec<Trace>,
     /// The requests of both acts, in the order in which they are sent.
     pub acts: [Vec<Bytes>; 2],
-    numbers: HashMap<Vec<u8>, usize>,
 }
 
-/// A trace id on the wire.
-type TraceId = [u8];
+/// Traces as they are numbered.
+#[derive(Default)]
+struct Numbering {
+    traces: Vec<Trace>,
+    numbers: HashMap<Vec<u8>, usize>,
+}
 
 impl Trace {
     /// The id of all its spans.
     #[must_use]
-    pub fn id(&self) -> &TraceId {
+    pub fn id(&self) -> &[u8] {
         self.spans.first().map_or(&[], |(_, located)| &located.span.trace_id)
     }
 }
@@ -83,27 +86,22 @@ impl Traffic {
         let encode = |requests: Vec<ExportTraceServiceRequest>| {
             requests.iter().map(|r| r.encode_to_vec().into()).collect()
         };
-        let mut traffic =
-            Self { traces: Vec::new(), acts: [encode(first), encode(second)], numbers: HashMap::new() };
+        let mut numbering = Numbering::default();
         for trace in generated {
             for (act, located) in trace.spans {
-                traffic.add(trace.kind, act, located);
+                numbering.add(trace.kind, act, located);
             }
         }
         for (kind, request) in recorded {
             for located in spans(request) {
-                traffic.add(kind, Act::First, located);
+                numbering.add(kind, Act::First, located);
             }
         }
-        Ok(traffic)
+        Ok(Self { traces: numbering.traces, acts: [encode(first), encode(second)] })
     }
+}
 
-    /// The number of the trace with this id.
-    #[must_use]
-    pub fn number(&self, id: &TraceId) -> Option<usize> {
-        self.numbers.get(id).copied()
-    }
-
+impl Numbering {
     fn add(&mut self, kind: &'static str, act: Act, located: Located) {
         let number = *self.numbers.entry(located.span.trace_id.clone()).or_insert_with(|| {
             self.traces.push(Trace { kind, spans: Vec::new() });

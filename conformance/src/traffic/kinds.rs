@@ -70,7 +70,6 @@ fn numbers() -> Vec<Kind> {
         ("int-on-resource", vec![plain().on_resource(KEY, Value::IntValue(15))]),
         ("double-on-resource", vec![plain().on_resource(KEY, Value::DoubleValue(15.0))]),
         ("int-on-scope", vec![plain().on_scope(KEY, Value::IntValue(15))]),
-        ("int-twice", vec![plain().attribute(KEY, Value::IntValue(5)).attribute(KEY, Value::IntValue(15))]),
     ]
 }
 
@@ -94,7 +93,10 @@ fn strings() -> Vec<Kind> {
         ("string-on-resource", vec![plain().on_resource(KEY, text("gold"))]),
         ("string-on-both", vec![plain().on_resource(KEY, text("silver")).attribute(KEY, text("gold"))]),
         ("string-on-scope", vec![plain().on_scope(KEY, text("gold"))]),
-        ("string-twice", vec![plain().attribute(KEY, text("silver")).attribute(KEY, text("gold"))]),
+        (
+            "attribute-twice",
+            vec![plain().attribute("app.repeated", text("first")).attribute("app.repeated", text("second"))],
+        ),
     ]
 }
 

@@ -21,8 +21,14 @@ use tokio::time::{Instant, sleep};
 /// By then everything is decided, in virtual time.
 const DECIDED: Duration = Duration::from_secs(60);
 
+/// The requests of both acts, scanned once for all cases.
+pub(crate) fn batches(traffic: &Traffic) -> [Vec<Batch>; 2] {
+    let batch = |request: &Bytes| Batch::scanned(request.clone(), SpanIndex::scan(request).unwrap());
+    traffic.acts.each_ref().map(|act| act.iter().map(batch).collect())
+}
+
 /// Sends the traffic through the processors of a case; what came out, or what is wrong with its configuration.
-pub(crate) fn run(case: &Case, traffic: &Traffic) -> Result<Vec<Bytes>, String> {
+pub(crate) fn run(case: &Case, acts: &[Vec<Batch>; 2]) -> Result<Vec<Bytes>, String> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
@@ -33,10 +39,9 @@ pub(crate) fn run(case: &Case, traffic: &Traffic) -> Result<Vec<Bytes>, String> 
             stages.push(start(case, processor, next)?);
         }
         let first = &stages[stages.len() - 1];
-        for act in &traffic.acts {
-            for request in act {
-                let index = SpanIndex::scan(request).unwrap();
-                first.consume(Batch::scanned(request.clone(), index)).await.unwrap();
+        for act in acts {
+            for batch in act {
+                first.consume(batch.clone()).await.unwrap();
             }
             sleep(DECIDED).await;
         }

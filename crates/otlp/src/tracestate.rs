@@ -102,7 +102,7 @@ impl<'a> TraceState<'a> {
     }
 
     /// The members in order, as key and value.
-    pub fn members(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+    pub fn members(&self) -> impl Iterator<Item = (&'a str, &'a str)> + Clone + use<'a> {
         members(self.text).filter_map(|member| member.split_once('='))
     }
 
@@ -110,6 +110,18 @@ impl<'a> TraceState<'a> {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&'a str> {
         self.members().find_map(|(name, value)| (name == key).then_some(value))
+    }
+
+    /// Whether a key occurs twice, which W3C does not allow: then nobody knows which value is meant.
+    #[must_use]
+    pub fn repeats_a_key(&self) -> bool {
+        let mut rest = self.members();
+        while let Some((key, _)) = rest.next() {
+            if rest.clone().any(|(other, _)| other == key) {
+                return true;
+            }
+        }
+        false
     }
 
     /// The threshold and the randomness in the member `ot`.
@@ -191,7 +203,7 @@ impl<'a> TraceState<'a> {
 }
 
 /// The members of a list.
-fn members(list: &str) -> impl Iterator<Item = &str> {
+fn members(list: &str) -> impl Iterator<Item = &str> + Clone {
     parts(list, ',')
 }
 
@@ -202,7 +214,7 @@ fn keys(ot: &str) -> impl Iterator<Item = &str> {
 
 /// What lies between separators, without the white space around it and where there is more than
 /// that.
-fn parts(list: &str, separator: char) -> impl Iterator<Item = &str> {
+fn parts(list: &str, separator: char) -> impl Iterator<Item = &str> + Clone {
     list.split(separator).map(|part| part.trim_matches([' ', '\t'])).filter(|part| !part.is_empty())
 }
 

@@ -197,13 +197,18 @@ impl Policies {
         Decision::Keep(kept.after(trace.digest.head()))
     }
 
+    /// Whether some policy drops traces.
+    pub(crate) fn may_drop(&self) -> bool {
+        self.policies.first().is_some_and(|named| named.drops)
+    }
+
     /// Whether a trace will be kept whatever spans are still to come. Asks only policies that cannot take it
     /// back; with policies that drop, nothing is ever sure.
     pub(crate) fn is_certain(&self, trace: &Evidence<'_>, limits: &Limits) -> bool {
         // A keep by chance would weigh a trace that another policy is still to keep for certain.
         let certain = Verdict::Sampled(Threshold::ALWAYS);
         let asks = |named: &Named| named.nature.monotone && named.policy.evaluate(trace, limits) == certain;
-        !self.policies.first().is_some_and(|named| named.drops) && self.policies.iter().any(asks)
+        !self.may_drop() && self.policies.iter().any(asks)
     }
 }
 

@@ -283,6 +283,9 @@ impl Predicates {
     fn of_trace_state(&self, text: &[u8]) -> Bits {
         let mut found = Bits::NONE;
         let Ok(state) = TraceState::parse(text) else { return found };
+        if state.repeats_a_key() {
+            return found;
+        }
         for (key, value) in state.members() {
             let satisfied = self
                 .by_member

@@ -173,10 +173,12 @@ impl Consumer for TailProcessor {
 /// What each of `shards` shards is to do.
 fn settings(config: TailConfig, grant: &Grant, shards: usize) -> Settings {
     let share = |total: usize| (total / shards).max(1);
-    let pending_bytes = share(grant.pending_bytes).min(LOG_BYTES_MAX);
+    let granted = share(grant.pending_bytes).min(LOG_BYTES_MAX);
+    // Both kinds of decisions have their part of it.
+    let pending_bytes = granted - granted * 2 / REMEMBER_SHARE;
     let remember = |configured: Option<Remember>| match configured {
         Some(remember) => remember.shared_by(shards),
-        None => Remember::Bytes((pending_bytes / REMEMBER_SHARE).max(REMEMBER_BYTES_MIN)),
+        None => Remember::Bytes((granted / REMEMBER_SHARE).max(REMEMBER_BYTES_MIN)),
     };
     Settings {
         decision_wait: nanos(config.decision_wait),

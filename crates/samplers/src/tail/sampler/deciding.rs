@@ -101,7 +101,13 @@ impl TailSampler {
         let mut counts = vec![PolicyCount::default(); policies.names().len()];
         policies.decide(&[trace], &mut self.limits, &mut counts, &mut self.decisions);
         let decision = self.decisions.pop()?;
-        if decision == Decision::NotSampled && !crowding {
+        // What a policy may still drop waits, and so does what no policy asks for yet.
+        let open = match decision {
+            Decision::NotSampled => true,
+            Decision::Keep(_) => policies.may_drop(),
+            Decision::Dropped => false,
+        };
+        if open && !crowding {
             return None;
         }
         self.stats.early_decisions += u64::from(crowding);
