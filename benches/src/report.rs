@@ -178,7 +178,7 @@ impl fmt::Display for Group {
         let title = format!("{}, {}", self.scenario.name(), self.load.name());
         writeln!(
             f,
-            "{title:24}{:>14}{:>10}{:>15}{:>15}{:>14}{:>9}{:>10}{:>6}{:>9}",
+            "{title:34}{:>14}{:>10}{:>15}{:>15}{:>14}{:>9}{:>10}{:>6}{:>9}",
             "CPU us/span",
             "of floor",
             "peak RSS MiB",
@@ -193,7 +193,7 @@ impl fmt::Display for Group {
             let of_floor = line.of_floor.map_or_else(|| "-".to_owned(), |share| format!("{share:.2}"));
             writeln!(
                 f,
-                "  {:22}{:>14.2}{of_floor:>10}{:>15.1}{:>15.1}{:>14.0}{:>9.1}{:>10}{:>6}{:>9.0}",
+                "  {:32}{:>14.2}{of_floor:>10}{:>15.1}{:>15.1}{:>14.0}{:>9.1}{:>10}{:>6}{:>9.0}",
                 line.system,
                 line.cpu_us_per_span,
                 line.peak_rss_mib,
@@ -208,7 +208,7 @@ impl fmt::Display for Group {
         if let Some(Ratios { cpu, peak_rss, idle_rss, spans_per_second }) = &self.ratios {
             writeln!(
                 f,
-                "  {:18}{cpu:>18}{:>10}{peak_rss:>15}{idle_rss:>15}{spans_per_second:>14}",
+                "  {:28}{cpu:>18}{:>10}{peak_rss:>15}{idle_rss:>15}{spans_per_second:>14}",
                 "times better", ""
             )?;
         }

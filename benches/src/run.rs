@@ -15,7 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Serialize;
+use clap::builder::PossibleValue;
+use serde::{Serialize, Serializer};
 
 use self::backend::Backend;
 use crate::{
@@ -31,8 +32,7 @@ mod backend;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the system has to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scenario {
     /// Keep traces with errors, slow traces and 5 % of the others.
     Tail,
@@ -42,11 +42,40 @@ pub enum Scenario {
     Pass,
     /// Receive and forget: a bare tonic server which does not look at what it is sent.
     Floor,
+    /// `Tail` with the policies of a file in `peers/config/policies`, of this name.
+    Policies(&'static str),
 }
 
+/// Scenarios whose policies keep a rate. Which traces those choose depends on when each came.
+const LIMITED: [&str; 3] = ["rate_limiting", "bytes_limiting", "composite"];
+
 impl Scenario {
-    /// All scenarios.
-    pub const ALL: [Self; 4] = [Self::Tail, Self::Probabilistic, Self::Pass, Self::Floor];
+    /// What is measured unless something else is asked for.
+    pub const USUAL: [Self; 4] = [Self::Tail, Self::Probabilistic, Self::Pass, Self::Floor];
+
+    /// All: the usual ones, each type of policy, and many policies at once.
+    pub const ALL: [Self; 20] = [
+        Self::Tail,
+        Self::Probabilistic,
+        Self::Pass,
+        Self::Floor,
+        Self::Policies("status_code"),
+        Self::Policies("latency"),
+        Self::Policies("numeric_attribute"),
+        Self::Policies("string_attribute"),
+        Self::Policies("string_attribute_regex"),
+        Self::Policies("boolean_attribute"),
+        Self::Policies("span_count"),
+        Self::Policies("trace_state"),
+        Self::Policies("and"),
+        Self::Policies("not"),
+        Self::Policies("drop"),
+        Self::Policies("rate_limiting"),
+        Self::Policies("bytes_limiting"),
+        Self::Policies("composite"),
+        Self::Policies("ottl"),
+        Self::Policies("many"),
+    ];
 
     /// The name in reports, and of the configuration file.
     #[must_use]
@@ -56,12 +85,44 @@ impl Scenario {
             Self::Probabilistic => "probabilistic",
             Self::Pass => "pass",
             Self::Floor => "floor",
+            Self::Policies(name) => name,
         }
+    }
+
+    /// The configuration files, each merged over those before.
+    #[must_use]
+    pub fn configs(self) -> Vec<PathBuf> {
+        match self {
+            Self::Policies(name) => vec![config("tail"), config(&format!("policies/{name}"))],
+            _ => vec![config(self.name())],
+        }
+    }
+
+    /// Whether two systems have to keep the same traces.
+    #[must_use]
+    pub fn is_comparable(self) -> bool {
+        self != Self::Floor && !LIMITED.contains(&self.name())
+    }
+}
+
+impl clap::ValueEnum for Scenario {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name()))
+    }
+}
+
+impl Serialize for Scenario {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 
 /// How much is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Load {
     /// A fixed number of spans at a fixed rate: every system gets the same.
@@ -208,8 +269,7 @@ impl Bench {
     fn measure_in(&self, files: &Path, log: &Path, case: Case<'_>) -> Result<Measurement, Error> {
         let [listen, backend] = free_addresses()?;
         // Flat out, remembering every trace would make the sink the slowest of the three.
-        let record =
-            (case.load == Load::Paced && case.scenario != Scenario::Floor).then(|| files.join("kept"));
+        let record = (case.load == Load::Paced && case.scenario.is_comparable()).then(|| files.join("kept"));
         let mut sink = Backend::start(self.load_core, backend, record.as_deref())?;
         let mut command = self.command(case, listen, backend)?;
         let log = File::create(log)?;
@@ -261,8 +321,7 @@ impl Bench {
                 command.env("PEERS_LISTEN", listen.to_string()).env("PEERS_BACKEND", backend.to_string());
                 // Go 1.25 and later sees the affinity by itself, older ones start a thread per core.
                 command.env("GOMAXPROCS", "1");
-                command.arg("--config").arg(config(case.scenario.name()));
-                for file in configs {
+                for file in case.scenario.configs().iter().chain(configs) {
                     command.arg("--config").arg(file);
                 }
                 Ok(command)

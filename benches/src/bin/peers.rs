@@ -26,9 +26,12 @@ struct Arguments {
     /// measurements of the same thing differ is the noise of the machine.
     #[arg(long)]
     no_compat: bool,
-    /// What the systems have to do; everything by default.
-    #[arg(long, value_enum, value_delimiter = ',')]
+    /// What the systems have to do.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Scenario::USUAL)]
     scenario: Vec<Scenario>,
+    /// How much they are sent.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Load::ALL)]
+    load: Vec<Load>,
     /// How often to measure everything.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
@@ -53,11 +56,9 @@ fn main() -> ExitCode {
 /// Measures and reports; whether everything that came out is what had to.
 fn compare(arguments: Arguments) -> Result<bool, Error> {
     let collectors = collectors(&arguments);
-    let scenarios = if arguments.scenario.is_empty() { Scenario::ALL.to_vec() } else { arguments.scenario };
-
     let mut measurements = Vec::new();
     for round in 0..arguments.rounds {
-        for &scenario in &scenarios {
+        for &scenario in &arguments.scenario {
             let mut systems = if scenario == Scenario::Floor {
                 vec![&System::BareServer]
             } else {
@@ -67,7 +68,7 @@ fn compare(arguments: Arguments) -> Result<bool, Error> {
             if round % 2 == 1 {
                 systems.reverse();
             }
-            for load in Load::ALL {
+            for &load in &arguments.load {
                 for system in &systems {
                     let case = Case { system, scenario, load, round };
                     eprintln!("round {} of {}: {case}", round + 1, arguments.rounds);
@@ -79,7 +80,8 @@ fn compare(arguments: Arguments) -> Result<bool, Error> {
 
     let machine = Machine::read()?;
     println!("{machine}\n");
-    let cases = scenarios.iter().flat_map(|&scenario| Load::ALL.map(|load| (scenario, load)));
+    let loads = |scenario| arguments.load.iter().map(move |&load| (scenario, load));
+    let cases = arguments.scenario.iter().flat_map(|&scenario| loads(scenario));
     let groups: Vec<_> =
         cases.filter_map(|(scenario, load)| Group::new(&measurements, scenario, load)).collect();
     for group in &groups {

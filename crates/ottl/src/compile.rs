@@ -21,9 +21,11 @@ type Result<T> = std::result::Result<T, Mistake>;
 /// Compiles the tree of a whole condition.
 pub(crate) fn condition(expr: &Expr<'_>, source: &str, context: Context) -> Result<Condition> {
     let mut compiler = Compiler { context, places: Vec::new(), volatile: false };
+    let gate = compiler.gate(expr)?;
     let test = compiler.test(expr)?;
     let Compiler { places, volatile, .. } = compiler;
-    Ok(Condition { source: source.into(), context, test, places, volatile })
+    let gate = gate.unwrap_or(places.len());
+    Ok(Condition { source: source.into(), context, test, places, gate, volatile })
 }
 
 struct Compiler {
@@ -45,6 +47,20 @@ impl Typed {
 }
 
 impl Compiler {
+    /// Compiles what is evaluated first, so that its slots come first. Returns how many they are if nothing else
+    /// can make the condition hold or fail without them.
+    fn gate(&mut self, expr: &Expr<'_>) -> Result<Option<usize>> {
+        let Kind::And(operands) = &expr.kind else {
+            return Ok(None);
+        };
+        let first = operands.first().map(|operand| self.test(operand)).transpose()?;
+        let without = first.map(|test| test.holds(&Frame { view: &View::EMPTY, slots: &[] }));
+        // A resource is looked at before its spans are, and cannot wait for them.
+        let near = |place: &Place| matches!(place.level, Level::Span | Level::Event);
+        let shut = without == Some(Ok(false)) && !self.places.is_empty() && self.places.iter().all(near);
+        Ok(shut.then_some(self.places.len()))
+    }
+
     /// Something that has to be true or false.
     fn test(&mut self, expr: &Expr<'_>) -> Result<Test> {
         match &expr.kind {

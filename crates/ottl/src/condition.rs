@@ -16,6 +16,8 @@ pub struct Condition {
     pub(crate) test: Test,
     /// What its slots are.
     pub(crate) places: Vec<Place>,
+    /// It does not hold while none of the first so many of its slots is found, whatever the others are.
+    pub(crate) gate: usize,
     /// Whether it asks for something that is no slot: the time, an event's index.
     pub(crate) volatile: bool,
 }

@@ -8,9 +8,10 @@ use crate::slots::{Found, Level, Place, Walker};
 pub(crate) struct Layer {
     pub(crate) walkers: Vec<(Level, Walker)>,
     places: Vec<Place>,
-    /// The conditions that each slot matters to.
-    users: Vec<ConditionMask>,
-    all_users: ConditionMask,
+    /// The conditions that have to be evaluated where a slot is found.
+    woken: Vec<ConditionMask>,
+    /// The conditions that have slots here.
+    users: ConditionMask,
 }
 
 impl Layer {
@@ -18,31 +19,30 @@ impl Layer {
         Self {
             walkers: levels.iter().map(|&level| (level, Walker::new(level))).collect(),
             places: Vec::new(),
-            users: Vec::new(),
-            all_users: ConditionMask::NONE,
+            woken: Vec::new(),
+            users: ConditionMask::NONE,
         }
     }
 
     /// The index of a place's slot, which equal places share.
-    pub(crate) fn slot(&mut self, place: Place, user: ConditionMask) -> usize {
-        self.all_users |= user;
+    pub(crate) fn slot(&mut self, place: Place, user: ConditionMask, woken: ConditionMask) -> usize {
+        self.users |= user;
         let known = self.places.iter().position(|other| *other == place);
         let index = known.unwrap_or(self.places.len());
-        match self.users.get_mut(index) {
-            Some(users) => *users |= user,
+        match self.woken.get_mut(index) {
+            Some(others) => *others |= woken,
             None => {
                 if let Some((_, walker)) = self.walkers.iter_mut().find(|(level, _)| *level == place.level) {
                     walker.add(&place.what, index);
                 }
                 self.places.push(place);
-                self.users.push(user);
+                self.woken.push(woken);
             }
         }
         index
     }
 
-    /// Finds the slots in a message, if conditions that are asked need any, and which conditions they matter
-    /// to.
+    /// Finds the slots in a message, if conditions that are asked need any, and which conditions they wake.
     #[inline]
     pub(crate) fn find(
         &self,
@@ -52,23 +52,23 @@ impl Layer {
         live: &mut ConditionMask,
     ) {
         found.clear();
-        if (asked & self.all_users).is_empty() {
+        if (asked & self.users).is_empty() {
             return;
         }
-        found.resize(self.users.len(), Found::Absent);
+        found.resize(self.woken.len(), Found::Absent);
         for (_, walker) in &self.walkers {
-            walker.walk(message, found, |slot| *live |= self.users_of(slot));
+            walker.walk(message, found, |slot| *live |= self.woken_by(slot));
         }
     }
 
     /// How many slots there are.
     pub(crate) fn len(&self) -> usize {
-        self.users.len()
+        self.woken.len()
     }
 
-    /// The conditions that a slot matters to.
+    /// The conditions that have to be evaluated if a slot is found.
     #[inline]
-    pub(crate) fn users_of(&self, slot: usize) -> ConditionMask {
-        self.users.get(slot).copied().unwrap_or_default()
+    pub(crate) fn woken_by(&self, slot: usize) -> ConditionMask {
+        self.woken.get(slot).copied().unwrap_or_default()
     }
 }

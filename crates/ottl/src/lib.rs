@@ -6,8 +6,8 @@
 //! not have. Therefore a [`Condition`] is parsed, type-checked and compiled once, and conditions are joined in
 //! a [`ConditionSet`]: each distinct thing that any of them names (a field, an attribute's key) is a *slot*,
 //! one walk over the span's message finds the slots, and only the conditions one of whose slots was found are
-//! evaluated. What the others answer was worked out before: when they were added, or, if they look at the
-//! resource or the scope, once for all spans of these.
+//! evaluated; of conditions joined by `and`, those whose first one can hold. What the others answer was worked
+//! out before: when they were added, or, if they look at the resource or the scope, once for all spans of these.
 //!
 //! The way from text to answer, a module each: `lexer` and `grammar` make a tree of the text, `compile` checks
 //! it against `paths` and `functions` and makes nodes of it, `slots` finds what they name in a message, and

@@ -98,8 +98,10 @@ impl ConditionSet {
     pub fn add(&mut self, condition: Condition) -> Result<usize, TooManyConditions> {
         let index = self.members.len();
         let bit = ConditionMask::one(index).ok_or(TooManyConditions)?;
-        let Condition { context, test, places, volatile, .. } = condition;
-        let slots: Box<[_]> = places.into_iter().map(|place| self.slot(place, bit)).collect();
+        let Condition { context, test, places, gate, volatile, .. } = condition;
+        let woken_by = |slot| if slot < gate { bit } else { ConditionMask::NONE };
+        let places = places.into_iter().enumerate();
+        let slots: Box<[_]> = places.map(|(slot, place)| self.slot(place, bit, woken_by(slot))).collect();
         match context {
             Context::Span => self.of_spans |= bit,
             Context::SpanEvent => self.of_events |= bit,
@@ -114,7 +116,7 @@ impl ConditionSet {
         Ok(index)
     }
 
-    fn slot(&mut self, place: Place, user: ConditionMask) -> Slot {
+    fn slot(&mut self, place: Place, user: ConditionMask, woken: ConditionMask) -> Slot {
         let (origin, layer) = match place.level {
             Level::Span => (Origin::Span, &mut self.span),
             Level::Event => (Origin::Event, &mut self.event),
@@ -122,7 +124,7 @@ impl ConditionSet {
                 (Origin::Envelope, &mut self.envelope)
             }
         };
-        Slot { origin, index: layer.slot(place, user) }
+        Slot { origin, index: layer.slot(place, user, woken) }
     }
 
     /// How many conditions there are.
@@ -248,7 +250,7 @@ impl EnvelopeSlots {
     /// Copies what a walker finds in a message.
     fn add(&mut self, layer: &Layer, walker: &Walker, message: &[u8]) {
         let mut found = vec![Found::Absent; layer.len()];
-        walker.walk(message, &mut found, |slot| self.touched |= layer.users_of(slot));
+        walker.walk(message, &mut found, |slot| self.touched |= layer.woken_by(slot));
         self.found.resize(layer.len(), Found::Absent);
         for (kept, found) in self.found.iter_mut().zip(found).filter(|(_, found)| *found != Found::Absent) {
             *kept = found.moved(message, &mut self.bytes);

@@ -45,6 +45,18 @@ fn what_holds_or_fails_is_told_in_the_order_of_the_collector() {
 }
 
 #[test]
+fn what_an_and_starts_with_may_lie_elsewhere_than_the_rest() {
+    let set = set(&[
+        (Context::SpanEvent, r#"span.kind == SPAN_KIND_SERVER and name == "retry""#),
+        (Context::SpanEvent, r#"name == "retry" and span.kind == SPAN_KIND_SERVER"#),
+        (Context::SpanEvent, r#"span.attributes["nobody"] == "x" and name == "retry""#),
+        (Context::SpanEvent, r#"span.attributes["nobody"] == nil and name == "retry""#),
+    ]);
+    let told = ask(&set, &spans(SPANS)[0], ConditionMask::ALL);
+    assert_eq!(told, [(0, true), (1, true), (3, true)]);
+}
+
+#[test]
 fn conditions_that_nobody_asks_for_are_not_evaluated() {
     let set = set(&[
         (Context::Span, "true"),

@@ -8,8 +8,9 @@
 //! (bottom-k sampling; Cohen and Kaplan, "Summarizing data using bottom-k sketches", PODC 2007). The Collector
 //! lets traces in by order of arrival, of which nothing can be estimated.
 //!
-//! Decisions before a trace's time come one by one. They are judged by the threshold of the tick before, which
-//! does not depend on them, and what they take is missing in the next tick.
+//! Decisions before a trace's time come one by one, in overload all of them. They are judged by the threshold that
+//! there is, which does not depend on them either. Whenever they have overdrawn the budget by another quarter of a
+//! burst, the probability halves; in a second that leaves something over, it doubles.
 
 use forebay_otlp::threshold::{Randomness, Threshold};
 
@@ -48,6 +49,8 @@ pub struct Limits {
     limits: Vec<Limit>,
     /// When budgets were last refilled.
     refilled: Nanos,
+    /// When probabilities were last doubled.
+    relaxed: Nanos,
     /// Whether traces are decided before their time.
     early: bool,
 }
@@ -57,9 +60,15 @@ struct Limit {
     rate: Rate,
     /// What may be taken now; below zero after early decisions.
     budget: f64,
+    /// How far the budget may be overdrawn before the probability halves.
+    floor: f64,
     /// What randomness a trace needs; `None` if none is enough.
     threshold: Option<Threshold>,
 }
+
+const SECOND: Nanos = 1_000_000_000;
+/// Random numbers are below this.
+const PROBABILITY_ONE: u64 = 1 << 56;
 
 impl Rates {
     pub(crate) fn add(&mut self, rate: Rate) -> LimitNumber {
@@ -75,23 +84,34 @@ impl Rates {
 impl Limits {
     /// Limits with their budgets full.
     pub(crate) fn new(rates: &Rates) -> Self {
-        let full = |&rate: &Rate| Limit { rate, budget: rate.burst, threshold: Some(Threshold::ALWAYS) };
-        Self { limits: rates.0.iter().map(full).collect(), refilled: 0, early: false }
+        let limits = rates.0.iter().map(|&rate| Limit::new(rate)).collect();
+        Self { limits, refilled: 0, relaxed: 0, early: false }
     }
 
-    /// Begins a tick at `now`: budgets grow by what the time since the last one is worth.
+    /// Begins a tick at `now`.
     pub(crate) fn begin_tick(&mut self, now: Nanos) {
-        let seconds = now.saturating_sub(self.refilled) as f64 / 1e9;
-        for Limit { rate, budget, .. } in &mut self.limits {
-            *budget = (*budget + rate.per_second * seconds).min(rate.burst);
-        }
-        self.refilled = now;
+        self.refill(now);
         self.early = false;
     }
 
     /// Begins decisions before their time.
-    pub(crate) fn begin_early(&mut self) {
+    pub(crate) fn begin_early(&mut self, now: Nanos) {
+        self.refill(now);
+        if now.saturating_sub(self.relaxed) >= SECOND {
+            self.relaxed = now;
+            self.limits.iter_mut().filter(|limit| limit.budget > 0.0).for_each(Limit::relax);
+        }
         self.early = true;
+    }
+
+    /// Budgets grow by what the time since the last call is worth.
+    fn refill(&mut self, now: Nanos) {
+        let seconds = now.saturating_sub(self.refilled) as f64 / SECOND as f64;
+        for Limit { rate, budget, floor, .. } in &mut self.limits {
+            *budget = (*budget + rate.per_second * seconds).min(rate.burst);
+            *floor = floor.max(budget.min(0.0));
+        }
+        self.refilled = now;
     }
 
     /// Lets a limit choose among traces, and takes what they cost.
@@ -100,31 +120,58 @@ impl Limits {
         number: LimitNumber,
         traces: impl Iterator<Item = (Randomness, &'a Digest)>,
     ) {
-        let early = self.early;
-        let Limit { rate, budget, threshold } = &mut self.limits[number.0];
-        let weighed = traces.map(|(randomness, digest)| (randomness, rate.unit.weight(digest)));
-        let mut fitting: Vec<_> = weighed.filter(|&(_, weight)| weight <= rate.burst).collect();
-        if !early {
+        let limit = &mut self.limits[number.0];
+        let Rate { unit, burst, .. } = limit.rate;
+        let weighed = traces.map(|(randomness, digest)| (randomness, unit.weight(digest)));
+        let mut fitting: Vec<_> = weighed.filter(|&(_, weight)| weight <= burst).collect();
+        if self.early {
+            limit.tighten();
+        } else if !fitting.is_empty() {
             fitting.sort_unstable_by_key(|&(randomness, _)| std::cmp::Reverse(randomness));
-            let mut left = *budget;
-            let first_out = fitting.iter().find(|&&(_, weight)| {
-                left -= weight;
-                left < 0.0
-            });
-            *threshold = match first_out {
-                None => Some(Threshold::ALWAYS),
-                Some(&(randomness, _)) => Threshold::new(randomness.get() + 1),
-            };
+            limit.threshold = limit.first_out(&fitting);
         }
-        let Some(threshold) = *threshold else { return };
+        let Some(threshold) = limit.threshold else { return };
         let taken = fitting.iter().filter(|&&(randomness, _)| threshold.keeps(randomness));
-        *budget -= taken.map(|&(_, weight)| weight).sum::<f64>();
+        limit.budget -= taken.map(|&(_, weight)| weight).sum::<f64>();
     }
 
     /// The threshold by which a limit judges a trace; `None` if it never keeps it.
     pub(crate) fn threshold(&self, number: LimitNumber, digest: &Digest) -> Option<Threshold> {
         let Limit { rate, threshold, .. } = &self.limits[number.0];
         threshold.filter(|_| rate.unit.weight(digest) <= rate.burst)
+    }
+}
+
+impl Limit {
+    fn new(rate: Rate) -> Self {
+        Self { rate, budget: rate.burst, floor: 0.0, threshold: Some(Threshold::ALWAYS) }
+    }
+
+    /// The threshold that lets pass as many of these traces, the most random first, as the budget has room for.
+    fn first_out(&self, sorted: &[(Randomness, f64)]) -> Option<Threshold> {
+        let mut left = self.budget;
+        let first_out = sorted.iter().find(|&&(_, weight)| {
+            left -= weight;
+            left < 0.0
+        });
+        first_out.map_or(Some(Threshold::ALWAYS), |&(randomness, _)| Threshold::new(randomness.get() + 1))
+    }
+
+    /// Halves the probability for each quarter of a burst by which the budget is overdrawn anew.
+    fn tighten(&mut self) {
+        while self.budget < self.floor - self.rate.burst / 4.0 {
+            self.floor -= self.rate.burst / 4.0;
+            self.threshold = self.threshold.and_then(|threshold| {
+                let kept = PROBABILITY_ONE - threshold.get();
+                Threshold::new(PROBABILITY_ONE - kept.div_ceil(2))
+            });
+        }
+    }
+
+    /// Doubles the probability.
+    fn relax(&mut self) {
+        let kept = self.threshold.map_or(1, |threshold| PROBABILITY_ONE - threshold.get());
+        self.threshold = Threshold::new(PROBABILITY_ONE.saturating_sub(2 * kept));
     }
 }
 

@@ -51,7 +51,7 @@ fn what_does_not_fit_lets_nothing_below_it_pass() {
 fn early_decisions_go_by_the_last_tick_and_are_charged_to_the_next() {
     let (mut limits, number) = rate(1.0, 10.0);
     assert_eq!(kept(&mut limits, number, &[(9, 5), (8, 5), (7, 5)]), [9, 8]);
-    limits.begin_early();
+    limits.begin_early(0);
     assert_eq!(kept(&mut limits, number, &[(7, 5)]), [0; 0]);
     assert_eq!(kept(&mut limits, number, &[(8, 5)]), [8]);
     limits.begin_tick(9_000_000_000);
@@ -65,4 +65,18 @@ fn budgets_are_saved_up_to_the_burst() {
     let (mut limits, number) = rate(100.0, 10.0);
     limits.begin_tick(1_000_000_000_000);
     assert_eq!(kept(&mut limits, number, &[(9, 5), (8, 5), (7, 5)]), [9, 8]);
+}
+
+#[test]
+fn in_overload_early_decisions_keep_to_the_rate_and_the_probability_is_never_zero() {
+    let (mut limits, number) = rate(100.0, 200.0);
+    let mut random = crate::testing::random(5).map(|random| random >> 8);
+    let mut spent = 0;
+    // Ten thousand spans a second in traces of five, each decided by itself, and never a tick.
+    for trace in 0..60 * 2_000 {
+        limits.begin_early(trace * 500_000);
+        spent += 5 * kept(&mut limits, number, &[(random.next().unwrap(), 5)]).len();
+        assert!(limits.limits[0].threshold.is_some());
+    }
+    assert!((3_000..9_000).contains(&spent), "{spent} of 6000 that are due");
 }

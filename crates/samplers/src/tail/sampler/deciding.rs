@@ -74,7 +74,7 @@ impl TailSampler {
         let mut touched = std::mem::take(&mut self.touched);
         touched.sort_unstable();
         touched.dedup();
-        self.limits.begin_early();
+        self.limits.begin_early(self.now);
         for number in touched.drain(..) {
             if let Some(decision) = self.settled(number) {
                 self.store.schedule.remove(&mut self.store.traces, number);
@@ -138,7 +138,7 @@ impl TailSampler {
     fn decide_oldest(&mut self, out: &mut Vec<Output>) -> bool {
         let oldest = self.store.schedule.pop(&mut self.store.traces);
         self.batch.extend(oldest);
-        self.limits.begin_early();
+        self.limits.begin_early(self.now);
         self.decide(Trigger::Early, out);
         oldest.is_some()
     }
