@@ -14,7 +14,7 @@ use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_sc
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracer, SdkTracerProvider};
 
-use crate::harness::{Backend, Behaviour, Forebay};
+use crate::harness::{Backend, Behaviour, DEADLINE, Forebay};
 
 /// More spans than the SDK puts into one request (512), fewer than it lets wait (2048).
 const TRACES: u32 = 300;
@@ -54,14 +54,16 @@ impl Way {
         let exporter = SpanExporter::builder();
         let Self { protocol, compression } = self;
         if protocol == Protocol::Grpc {
-            let exporter = exporter.with_tonic().with_endpoint(format!("http://{}", receiver.grpc));
+            let exporter = exporter.with_tonic().with_timeout(DEADLINE);
+            let exporter = exporter.with_endpoint(format!("http://{}", receiver.grpc));
             match compression {
                 Some(compression) => exporter.with_compression(compression).build().unwrap(),
                 None => exporter.build().unwrap(),
             }
         } else {
             let endpoint = format!("http://{}/v1/traces", receiver.http);
-            let exporter = exporter.with_http().with_protocol(protocol).with_endpoint(endpoint);
+            let exporter =
+                exporter.with_http().with_protocol(protocol).with_timeout(DEADLINE).with_endpoint(endpoint);
             match compression {
                 Some(compression) => exporter.with_compression(compression).build().unwrap(),
                 None => exporter.build().unwrap(),
@@ -102,7 +104,8 @@ async fn send(way: Way, receiver: Receiver, wanted: fn(Kind) -> bool) -> Vec<Res
             recorder.reset();
             recorded.extend(spans.into_iter().filter(|_| wanted(kind)));
         }
-        provider.shutdown().unwrap();
+        // By default the SDK gives up after five seconds, which is little on a busy machine.
+        provider.shutdown_with_timeout(DEADLINE).unwrap();
         recorded
     });
     let recorded = sending.await.unwrap();

@@ -62,7 +62,7 @@ fn traffic() -> Vec<Expected> {
         |span: &mut Span| span.status = Some(Status { code: StatusCode::Error.into(), ..Status::default() });
     let big = |span: &mut Span| span.attributes.push(key_value("size", Value::IntValue(1000)));
     let small = |span: &mut Span| span.attributes.push(key_value("size", Value::IntValue(999)));
-    let api = |span: &mut Span| span.attributes.push(string_attribute("http.route", "/api/cart"));
+    let api = |span: &mut Span| span.attributes = vec![string_attribute("http.route", "/api/cart")];
     let slow = |span: &mut Span| span.end_time_unix_nano += 490_000_001;
     let not_slow = |span: &mut Span| span.end_time_unix_nano += 490_000_000;
     vec![
