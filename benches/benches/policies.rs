@@ -19,7 +19,7 @@ use forebay_config::{Table, read_str};
 use forebay_otlp::SpanIndex;
 use forebay_samplers::Compatibility;
 use forebay_samplers::tail::decision::Policies;
-use forebay_samplers::tail::{Nanos, Output, Remember, SamplingStrategy, Settings, TailSampler};
+use forebay_samplers::tail::{Nanos, Output, Remember, Settings, TailSampler};
 
 /// What the binary runs with.
 #[global_allocator]
@@ -119,19 +119,10 @@ impl Running {
     fn new(policies: Arc<Policies>, decision_wait: Nanos) -> Self {
         let shape = Shape { seed: 1, errors: 0.05, slow: 0.08, start: FIXED_TIME };
         let settings = Settings {
-            policies,
-            decision_wait,
-            decision_wait_after_root: None,
-            strategy: SamplingStrategy::Complete,
-            maximum_trace_bytes: None,
-            trace_bytes: u32::MAX,
-            block_on_overflow: false,
-            pending_bytes: usize::MAX,
-            pending_traces: usize::MAX,
             remember_kept: Remember::Decisions(10_000),
             remember_dropped: Remember::Decisions(10_000),
-            record_policy: false,
             epoch_unix_nano: FIXED_TIME,
+            ..Settings::new(policies, decision_wait)
         };
         Self {
             templates: templates(&shape).expect("a template is protobuf"),

@@ -24,7 +24,7 @@ use forebay_samplers::Compatibility;
 use forebay_samplers::tail::decision::Policies;
 use forebay_samplers::tail::digest::Digest;
 use forebay_samplers::tail::policy::Evidence;
-use forebay_samplers::tail::{Nanos, Output, Remember, SamplingStrategy, Settings, TailSampler};
+use forebay_samplers::tail::{Nanos, Output, Remember, Settings, TailSampler};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message as _;
@@ -142,19 +142,9 @@ impl<T: Traffic> Running<T> {
     fn new(live: usize, policies: Arc<Policies>) -> Self {
         let rounds = (live / T::TRACES) as u64;
         let settings = Settings {
-            policies,
-            decision_wait: rounds * ROUND,
-            decision_wait_after_root: None,
-            strategy: SamplingStrategy::Complete,
-            maximum_trace_bytes: None,
-            trace_bytes: u32::MAX,
-            block_on_overflow: false,
-            pending_bytes: usize::MAX,
-            pending_traces: usize::MAX,
             remember_kept: Remember::Decisions(live),
             remember_dropped: Remember::Decisions(live),
-            record_policy: false,
-            epoch_unix_nano: 0,
+            ..Settings::new(policies, rounds * ROUND)
         };
         let mut running = Self {
             traffic: T::new(live),

@@ -30,7 +30,7 @@ pub use check::{Malformed, check};
 pub use count::count_items;
 pub use envelope::{Envelopes, ScanError};
 pub use scan::{Rejected, Span, SpanIndex, StatusCode, TraceId};
-pub use schema::MAX_DEPTH;
+pub use schema::{MAX_DEPTH, SPAN_KINDS, STATUS_CODES};
 pub use signal::Signal;
 pub use span::SpanView;
 pub use splice::{SpanPiece, Splicer, trace_state_field, with_attribute, without_leading_trace_id};

@@ -14,6 +14,7 @@ mod trace;
 
 pub(crate) use common::KEY_VALUE;
 pub(crate) use trace::{RESOURCE_SPANS, SCOPE_SPANS, SPAN};
+pub use trace::{SPAN_KINDS, STATUS_CODES};
 
 /// A protobuf message.
 pub(crate) struct Message {

@@ -1,5 +1,7 @@
 //! The paths of the contexts, and what they name.
 
+use forebay_otlp::{SPAN_KINDS, STATUS_CODES};
+
 use crate::error::Mistake;
 use crate::reading::Reading;
 use crate::slots::{Level, What};
@@ -124,29 +126,18 @@ const PARENT_SPAN_ID: u32 = 4;
 pub(crate) const ROOT_SPAN: (Level, What, Reading) =
     (Level::Span, What::Field(PARENT_SPAN_ID), Reading::NoSpanId);
 
-/// Enums, which are integers.
-const ENUMS: [(&str, i64); 9] = [
-    ("SPAN_KIND_UNSPECIFIED", 0),
-    ("SPAN_KIND_INTERNAL", 1),
-    ("SPAN_KIND_SERVER", 2),
-    ("SPAN_KIND_CLIENT", 3),
-    ("SPAN_KIND_PRODUCER", 4),
-    ("SPAN_KIND_CONSUMER", 5),
-    ("STATUS_CODE_UNSET", 0),
-    ("STATUS_CODE_OK", 1),
-    ("STATUS_CODE_ERROR", 2),
-];
-
 const fn field(name: &'static str, number: u32, reading: Reading, types: Types) -> Path {
     Path { name, names: Names::Field(number, reading), types }
 }
 
-/// The number of an enum's member.
+/// The number of an enum's member; enums are integers.
 pub(crate) fn enum_member(name: &str, at: usize) -> Result<i64, Mistake> {
-    let found = ENUMS.iter().find(|(known, _)| *known == name);
-    found
-        .map(|(_, number)| *number)
-        .ok_or_else(|| Mistake::unknown(at, "enum", name, &ENUMS.map(|(name, _)| name)))
+    let members = || SPAN_KINDS.iter().chain(STATUS_CODES);
+    let found = members().find(|(known, _)| *known == name);
+    found.map(|(_, number)| i64::from(*number)).ok_or_else(|| {
+        let known: Vec<_> = members().map(|(known, _)| *known).collect();
+        Mistake::unknown(at, "enum", name, &known)
+    })
 }
 
 impl Context {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use forebay_otlp::SPAN_KINDS;
 use forebay_otlp::attribute::{Attribute, attribute_messages};
 use forebay_otlp::tracestate::TraceState;
 use forebay_otlp::wire::{Fields, Value as Wire, enum_number};
@@ -42,14 +43,6 @@ pub(crate) enum Reading {
 }
 
 const KINDS: [&str; 6] = ["Unspecified", "Internal", "Server", "Client", "Producer", "Consumer"];
-const KIND_CONSTANTS: [&str; 6] = [
-    "SPAN_KIND_UNSPECIFIED",
-    "SPAN_KIND_INTERNAL",
-    "SPAN_KIND_SERVER",
-    "SPAN_KIND_CLIENT",
-    "SPAN_KIND_PRODUCER",
-    "SPAN_KIND_CONSUMER",
-];
 const STATUS_MESSAGE: u32 = 2;
 const STATUS_CODE: u32 = 3;
 
@@ -81,8 +74,8 @@ impl Reading {
             Self::SpanIdText => digits(&id::<8>(content)),
             Self::NoSpanId => Value::Bool(id(content) == [0; 8]),
             Self::Kind => Value::Int(i64::from(enum_number(content.number()))),
-            Self::KindText => Value::text(kind_in(&KINDS, content)),
-            Self::KindConstant => Value::text(kind_in(&KIND_CONSTANTS, content)),
+            Self::KindText => Value::text(kind(content, KINDS.iter().copied())),
+            Self::KindConstant => Value::text(kind(content, SPAN_KINDS.iter().map(|(name, _)| *name))),
             Self::Status => Value::Status,
             Self::StatusCode => match last(content.bytes(), STATUS_CODE) {
                 Some(Wire::Varint(code)) => Value::Int(i64::from(enum_number(code))),
@@ -115,7 +108,7 @@ fn digits(id: &[u8]) -> Value<'static> {
     Value::String(Text::Owned(hex::encode(id).into_bytes()))
 }
 
-fn kind_in(names: &[&'static str; 6], content: Content<'_>) -> &'static str {
+fn kind(content: Content<'_>, mut names: impl Iterator<Item = &'static str>) -> &'static str {
     let kind = usize::try_from(enum_number(content.number())).ok();
-    kind.and_then(|kind| names.get(kind)).copied().unwrap_or_default()
+    kind.and_then(|kind| names.nth(kind)).unwrap_or_default()
 }

@@ -15,7 +15,7 @@ pub(crate) use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans
 use prost::Message;
 
 use crate::Compatibility;
-use crate::tail::{Nanos, Output, Remember, Settings, TailConfig, TailSampler};
+use crate::tail::{Nanos, Output, Settings, TailConfig, TailSampler};
 
 pub(crate) const MILLISECOND: Nanos = 1_000_000;
 pub(crate) const SECOND: Nanos = 1_000 * MILLISECOND;
@@ -125,24 +125,7 @@ pub(crate) fn configured<T>(yaml: &str, read: impl FnOnce(&Table<'_>) -> T) -> T
 
 /// The settings of a `tail_sampling` processor without bounds.
 pub(crate) fn settings(yaml: &str, compatibility: Compatibility) -> Settings {
-    let config = configured(yaml, |table| TailConfig::read(table, compatibility));
-    Settings {
-        decision_wait: Nanos::try_from(config.decision_wait.as_nanos()).unwrap(),
-        decision_wait_after_root: config
-            .decision_wait_after_root
-            .map(|wait| Nanos::try_from(wait.as_nanos()).unwrap()),
-        strategy: config.strategy,
-        maximum_trace_bytes: config.maximum_trace_bytes,
-        trace_bytes: u32::MAX,
-        block_on_overflow: config.block_on_overflow,
-        pending_bytes: usize::MAX,
-        pending_traces: usize::MAX,
-        remember_kept: Remember::Decisions(1 << 20),
-        remember_dropped: Remember::Decisions(1 << 20),
-        record_policy: false,
-        epoch_unix_nano: 0,
-        policies: config.policies,
-    }
+    configured(yaml, |table| TailConfig::read(table, compatibility)).settings()
 }
 
 impl Tail {

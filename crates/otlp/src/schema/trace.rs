@@ -31,7 +31,7 @@ pub(crate) static SPAN: Message = Message::new(
         single(4, "parentSpanId", Id),
         single(16, "flags", Fixed32),
         single(5, "name", String),
-        single(6, "kind", Enum(SPAN_KIND)),
+        single(6, "kind", Enum(SPAN_KINDS)),
         single(7, "startTimeUnixNano", Fixed64),
         single(8, "endTimeUnixNano", Fixed64),
         repeated(9, "attributes", Nested(&KEY_VALUE)),
@@ -44,7 +44,8 @@ pub(crate) static SPAN: Message = Message::new(
     ],
 );
 
-const SPAN_KIND: &[(&str, i32)] = &[
+/// The members of `Span.SpanKind`, each in the place of its number.
+pub const SPAN_KINDS: &[(&str, i32)] = &[
     ("SPAN_KIND_UNSPECIFIED", 0),
     ("SPAN_KIND_INTERNAL", 1),
     ("SPAN_KIND_SERVER", 2),
@@ -76,7 +77,8 @@ static LINK: Message = Message::new(
 );
 
 static STATUS: Message =
-    Message::new("Status", &[single(2, "message", String), single(3, "code", Enum(STATUS_CODE))]);
+    Message::new("Status", &[single(2, "message", String), single(3, "code", Enum(STATUS_CODES))]);
 
-const STATUS_CODE: &[(&str, i32)] =
+/// The members of `Status.StatusCode`.
+pub const STATUS_CODES: &[(&str, i32)] =
     &[("STATUS_CODE_UNSET", 0), ("STATUS_CODE_OK", 1), ("STATUS_CODE_ERROR", 2)];

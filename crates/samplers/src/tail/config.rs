@@ -6,7 +6,8 @@ use std::time::Duration;
 use forebay_config::Table;
 
 use super::decision::Policies;
-use super::sampler::Remember;
+use super::sampler::{Remember, Settings};
+use super::store::Nanos;
 use crate::Compatibility;
 
 /// Settings of one `tail_sampling` processor.
@@ -77,6 +78,21 @@ impl TailConfig {
         table.accept("num_shards", "shards are set for the whole process by `forebay::shards`");
         config
     }
+
+    /// What a shard is to do; its bounds are for whoever knows how many shards there are.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            decision_wait_after_root: self.decision_wait_after_root.map(nanos),
+            strategy: self.strategy,
+            maximum_trace_bytes: self.maximum_trace_bytes,
+            block_on_overflow: self.block_on_overflow,
+            ..Settings::new(Arc::clone(&self.policies), nanos(self.decision_wait))
+        }
+    }
+}
+
+pub(super) fn nanos(duration: Duration) -> Nanos {
+    Nanos::try_from(duration.as_nanos()).unwrap_or(Nanos::MAX)
 }
 
 fn strategy(table: &Table<'_>, policies: &Policies) -> SamplingStrategy {

@@ -33,7 +33,6 @@ struct Named {
     index: u16,
     policy: Box<dyn Policy>,
     nature: Nature,
-    drops: bool,
 }
 
 /// How often a policy has said what.
@@ -98,18 +97,17 @@ impl Policies {
             } else if !taken.insert(name.clone()) {
                 entry.error("name", format!("two policies are named `{name}`"));
             }
-            let drops = entry.string("type").is_some_and(|kind| kind == "drop");
             if let Some(policy) = compiler.policy(&entry) {
                 let Ok(index) = u16::try_from(names.len()) else {
                     table.error("policies", "more than 65536 policies");
                     break;
                 };
                 names.push(name);
-                policies.push(Named { index, nature: policy.nature(), policy, drops });
+                policies.push(Named { index, nature: policy.nature(), policy });
             }
         }
-        policies.sort_by_key(|named| !named.drops);
-        let spared_by_chance = policies.iter().any(|named| named.drops && named.nature.chance);
+        policies.sort_by_key(|named| !named.nature.drops);
+        let spared_by_chance = policies.iter().any(|named| named.nature.drops && named.nature.chance);
         let first_match = table.bool("sample_on_first_match").unwrap_or(false);
         Self { names, policies, predicates, rates, first_match, spared_by_chance }
     }
@@ -163,7 +161,7 @@ impl Policies {
         let mut open = traces.to_vec();
         for named in &self.policies {
             named.policy.choose(&open, limits);
-            if named.drops || self.first_match {
+            if named.nature.drops || self.first_match {
                 open.retain(|trace| {
                     matches!(named.policy.evaluate(trace, limits), Verdict::NotSampled | Verdict::Failed)
                 });
@@ -199,7 +197,7 @@ impl Policies {
 
     /// Whether some policy drops traces.
     pub(crate) fn may_drop(&self) -> bool {
-        self.policies.first().is_some_and(|named| named.drops)
+        self.policies.first().is_some_and(|named| named.nature.drops)
     }
 
     /// Whether a trace will be kept whatever spans are still to come. Asks only policies that cannot take it

@@ -73,11 +73,6 @@ pub trait Policy: Send + Sync {
     /// Lets the policy's limits choose among traces that are decided together, all of which it is to judge.
     fn choose(&self, _traces: &[Evidence<'_>], _limits: &mut Limits) {}
 
-    /// Whether it has limits.
-    fn is_limited(&self) -> bool {
-        false
-    }
-
     /// What its answers are made of.
     fn nature(&self) -> Nature;
 }
@@ -91,6 +86,10 @@ pub struct Nature {
     pub whole: bool,
     /// It answers by chance, so that what it does not ask for says nothing of what there is.
     pub chance: bool,
+    /// It keeps a rate, so that traces that are decided together have to be shown to it together.
+    pub limited: bool,
+    /// It drops what it asks for.
+    pub drops: bool,
 }
 
 /// What reading a policy's configuration has at hand.
@@ -129,11 +128,19 @@ const TYPES: &[(&str, Read)] = &[
 const COMPOUND: &[&str] = &["and", "composite", "drop", "not"];
 
 impl Nature {
+    /// Of a policy of which nothing of it holds.
+    const PLAIN: Self = Self { monotone: false, whole: false, chance: false, limited: false, drops: false };
+
     /// Of a policy that looks for something in single spans.
-    const EXISTENTIAL: Self = Self { monotone: true, whole: false, chance: false };
+    const EXISTENTIAL: Self = Self { monotone: true, ..Self::PLAIN };
+
+    /// Of a policy that has an upper bound, or only a lower one, on what grows with a trace.
+    const fn growing(bounded: bool) -> Self {
+        Self { monotone: !bounded, whole: bounded, ..Self::PLAIN }
+    }
 
     /// Of a policy that keeps a rate.
-    const LIMITED: Self = Self { monotone: false, whole: true, chance: true };
+    const LIMITED: Self = Self { whole: true, chance: true, limited: true, ..Self::PLAIN };
 
     /// Of a policy that needs all of several others.
     fn all(parts: &[Box<dyn Policy>]) -> Self {
@@ -142,6 +149,8 @@ impl Nature {
             monotone: of(|part| part.monotone).all(|monotone| monotone),
             whole: of(|part| part.whole).any(|whole| whole),
             chance: of(|part| part.chance).any(|chance| chance),
+            limited: of(|part| part.limited).any(|limited| limited),
+            drops: false,
         }
     }
 }

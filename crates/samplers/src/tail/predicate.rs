@@ -135,8 +135,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) span: &'a Span,
     pub(crate) body: &'a [u8],
     pub(crate) trace_state: &'a [u8],
-    /// What was found in its resource and scope.
-    pub(crate) envelope: &'a EnvelopeSlots,
+    /// What conditions ask of its resource and scope, if there are conditions.
+    pub(crate) envelope: Option<&'a EnvelopeSlots>,
     pub(crate) now_unix_nano: u64,
 }
 
@@ -274,8 +274,9 @@ impl Predicates {
         if !self.by_member.is_empty() && !asked.trace_state.is_empty() {
             found |= self.of_trace_state(asked.trace_state);
         }
-        if !self.conditions.is_empty() {
-            found |= self.of_conditions(asked, found, workspace);
+        if let Some(envelope) = asked.envelope {
+            let subject = Subject { span: asked.body, envelope, now_unix_nano: asked.now_unix_nano };
+            found |= self.of_conditions(&subject, found, workspace);
         }
         found
     }
@@ -296,7 +297,7 @@ impl Predicates {
         found
     }
 
-    fn of_conditions(&self, asked: &Asked<'_>, known: Bits, workspace: &mut Workspace) -> Bits {
+    fn of_conditions(&self, subject: &Subject<'_>, known: Bits, workspace: &mut Workspace) -> Bits {
         let mut found = known;
         let settled = |answer: &Answer, known: Bits| known.has_any(answer.settles());
         let mut open = ConditionMask::ALL;
@@ -306,10 +307,8 @@ impl Predicates {
             known.for_each(|(index, _)| closed.insert(index));
             open = open.without(closed);
         }
-        let subject =
-            Subject { span: asked.body, envelope: asked.envelope, now_unix_nano: asked.now_unix_nano };
         let Workspace { scratch, failure } = workspace;
-        self.conditions.evaluate(&subject, open, scratch, |index, outcome| {
+        self.conditions.evaluate(subject, open, scratch, |index, outcome| {
             let answer = &self.answers[index];
             match outcome {
                 _ if settled(answer, found) => {}
@@ -325,9 +324,9 @@ impl Predicates {
         found
     }
 
-    /// What conditions ask of a resource and a scope, for their spans.
-    pub(crate) fn slots_of(&self, resource: &[u8], scope: &[u8]) -> EnvelopeSlots {
-        self.conditions.envelope(resource, scope)
+    /// What conditions ask of a resource and a scope, for their spans; none if there are no conditions.
+    pub(crate) fn slots_of(&self, resource: &[u8], scope: &[u8]) -> Option<Box<EnvelopeSlots>> {
+        (!self.conditions.is_empty()).then(|| Box::new(self.conditions.envelope(resource, scope)))
     }
 
     /// The predicates that the resource in an envelope's resource description satisfies.

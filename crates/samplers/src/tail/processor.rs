@@ -19,7 +19,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::config::TailConfig;
+use super::config::{TailConfig, nanos};
 use super::metrics::Metrics;
 use super::sampler::{Output, Remember, Settings, TailSampler};
 use super::store::{LOG_BYTES_MAX, Nanos};
@@ -94,7 +94,7 @@ impl TailProcessor {
         let shards = if config.policies.are_limited() { 1 } else { grant.shards.max(1) };
         let ledger = telemetry.ledger(&format!("processor/{id}"), Signal::Traces);
         let drop_pending = config.drop_pending_traces_on_shutdown;
-        let settings = settings(config, grant, shards);
+        let settings = settings(&config, grant, shards);
         let (deadline, stopped) = watch::channel(None);
         let (outbox, outgoing) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
@@ -171,7 +171,7 @@ impl Consumer for TailProcessor {
 }
 
 /// What each of `shards` shards is to do.
-fn settings(config: TailConfig, grant: &Grant, shards: usize) -> Settings {
+fn settings(config: &TailConfig, grant: &Grant, shards: usize) -> Settings {
     let share = |total: usize| (total / shards).max(1);
     let granted = share(grant.pending_bytes).min(LOG_BYTES_MAX);
     // Both kinds of decisions have their part of it.
@@ -181,24 +181,15 @@ fn settings(config: TailConfig, grant: &Grant, shards: usize) -> Settings {
         None => Remember::Bytes((granted / REMEMBER_SHARE).max(REMEMBER_BYTES_MIN)),
     };
     Settings {
-        decision_wait: nanos(config.decision_wait),
-        decision_wait_after_root: config.decision_wait_after_root.map(nanos),
-        strategy: config.strategy,
-        maximum_trace_bytes: config.maximum_trace_bytes,
         trace_bytes: u32::try_from(pending_bytes / TRACE_SHARE).unwrap_or(u32::MAX),
-        block_on_overflow: config.block_on_overflow,
         pending_bytes,
         pending_traces: config.num_traces.map_or(usize::MAX, share),
         remember_kept: remember(config.remember_kept),
         remember_dropped: remember(config.remember_dropped),
         record_policy: grant.record_policy,
         epoch_unix_nano: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, nanos),
-        policies: config.policies,
+        ..config.settings()
     }
-}
-
-fn nanos(duration: Duration) -> Nanos {
-    Nanos::try_from(duration.as_nanos()).unwrap_or(Nanos::MAX)
 }
 
 impl Shard {

@@ -327,6 +327,26 @@ impl TailSampler {
 }
 
 impl Settings {
+    /// Settings without bounds or options.
+    #[must_use]
+    pub fn new(policies: Arc<Policies>, decision_wait: Nanos) -> Self {
+        Self {
+            policies,
+            decision_wait,
+            decision_wait_after_root: None,
+            strategy: SamplingStrategy::default(),
+            maximum_trace_bytes: None,
+            trace_bytes: u32::MAX,
+            block_on_overflow: false,
+            pending_bytes: usize::MAX,
+            pending_traces: usize::MAX,
+            remember_kept: Remember::Decisions(1 << 20),
+            remember_dropped: Remember::Decisions(1 << 20),
+            record_policy: false,
+            epoch_unix_nano: 0,
+        }
+    }
+
     /// How long a decision tick is. Limits are a matter of seconds: to choose among more traces is to choose
     /// better, and one that had to spread its budget over ticks of 10 ms would have none for most of them.
     fn tick(&self) -> Nanos {

@@ -15,7 +15,7 @@ pub(super) fn read(settings: &Table<'_>, compiler: &mut Compiler<'_>) -> Option<
 
 impl All {
     pub(super) fn new(mut parts: Vec<Box<dyn Policy>>) -> Self {
-        parts.sort_by_key(|part| part.is_limited());
+        parts.sort_by_key(|part| part.nature().limited);
         Self(parts)
     }
 }
@@ -33,7 +33,7 @@ impl Policy for All {
     }
 
     fn choose(&self, traces: &[Evidence<'_>], limits: &mut Limits) {
-        if !self.is_limited() {
+        if !self.nature().limited {
             return;
         }
         let mut open = traces.to_vec();
@@ -41,10 +41,6 @@ impl Policy for All {
             part.choose(&open, limits);
             open.retain(|trace| part.evaluate(trace, limits).is_sampled());
         }
-    }
-
-    fn is_limited(&self) -> bool {
-        self.0.iter().any(|part| part.is_limited())
     }
 
     fn nature(&self) -> Nature {

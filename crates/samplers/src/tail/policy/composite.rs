@@ -99,10 +99,6 @@ impl Policy for Composite {
         limits.choose(self.total, passing.iter().map(|trace| (trace.randomness, trace.digest)));
     }
 
-    fn is_limited(&self) -> bool {
-        true
-    }
-
     fn nature(&self) -> Nature {
         Nature::LIMITED
     }

@@ -24,11 +24,7 @@ impl Policy for Drop {
         self.0.choose(traces, limits);
     }
 
-    fn is_limited(&self) -> bool {
-        self.0.is_limited()
-    }
-
     fn nature(&self) -> Nature {
-        self.0.nature()
+        Nature { drops: true, ..self.0.nature() }
     }
 }

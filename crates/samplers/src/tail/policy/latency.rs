@@ -44,7 +44,6 @@ impl Policy for Latency {
     }
 
     fn nature(&self) -> Nature {
-        let bounded = self.upper.is_some();
-        Nature { monotone: !bounded, whole: bounded, chance: false }
+        Nature::growing(self.upper.is_some())
     }
 }

@@ -42,10 +42,6 @@ impl Policy for Limiting {
         limits.choose(self.0, traces.iter().map(|trace| (trace.randomness, trace.digest)));
     }
 
-    fn is_limited(&self) -> bool {
-        true
-    }
-
     fn nature(&self) -> Nature {
         Nature::LIMITED
     }

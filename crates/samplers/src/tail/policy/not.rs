@@ -28,10 +28,6 @@ impl Policy for Not {
         self.0.choose(traces, limits);
     }
 
-    fn is_limited(&self) -> bool {
-        self.0.is_limited()
-    }
-
     fn nature(&self) -> Nature {
         Nature { monotone: false, ..self.0.nature() }
     }

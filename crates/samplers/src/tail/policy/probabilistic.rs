@@ -78,6 +78,6 @@ impl Policy for Probabilistic {
 
     fn nature(&self) -> Nature {
         // A span that is still to come may bring another randomness.
-        Nature { monotone: false, whole: false, chance: true }
+        Nature { chance: true, ..Nature::PLAIN }
     }
 }

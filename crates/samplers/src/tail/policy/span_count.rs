@@ -30,7 +30,6 @@ impl Policy for SpanCount {
     }
 
     fn nature(&self) -> Nature {
-        let bounded = self.max.is_some();
-        Nature { monotone: !bounded, whole: bounded, chance: false }
+        Nature::growing(self.max.is_some())
     }
 }

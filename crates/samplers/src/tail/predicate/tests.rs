@@ -23,7 +23,7 @@ fn of_first(predicates: &Predicates, request: &[u8], known: Bits) -> Bits {
         span: &index.spans[0],
         body: index.body(request, &index.spans[0]),
         trace_state: &[],
-        envelope: &EnvelopeSlots::default(),
+        envelope: None,
         now_unix_nano: 0,
     };
     predicates.of_span(&asked, known, &mut Workspace::default())

@@ -71,6 +71,9 @@ impl TailSampler {
     /// Decides those of the request's traces that need not wait any longer. Not before all its spans have been
     /// taken: envelopes that they share must not go.
     pub(super) fn settle_touched(&mut self, out: &mut Vec<Output>) {
+        if self.touched.is_empty() {
+            return;
+        }
         let mut touched = std::mem::take(&mut self.touched);
         touched.sort_unstable();
         touched.dedup();

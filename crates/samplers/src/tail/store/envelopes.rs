@@ -24,8 +24,8 @@ pub(crate) struct EnvelopeTable {
 struct Scope {
     /// The resource's number.
     resource: u32,
-    /// What conditions ask of both.
-    slots: EnvelopeSlots,
+    /// What conditions ask of both, if there are conditions.
+    slots: Option<Box<EnvelopeSlots>>,
 }
 
 impl EnvelopeTable {
@@ -64,9 +64,9 @@ impl EnvelopeTable {
     }
 
     /// The predicates that the envelope's resource satisfies, and what conditions ask of it and its scope.
-    pub(crate) fn facts(&self, envelope: u32) -> (Bits, &EnvelopeSlots) {
+    pub(crate) fn facts(&self, envelope: u32) -> (Bits, Option<&EnvelopeSlots>) {
         let scope = self.scopes.value(envelope);
-        (*self.resources.value(scope.resource), &scope.slots)
+        (*self.resources.value(scope.resource), scope.slots.as_deref())
     }
 
     /// The number of the envelope's resource.

@@ -75,7 +75,7 @@ const CHUNK_SLOTS: usize = 1 << CHUNK_BITS;
 const INDEX_PART_BITS: u32 = 8;
 /// A part of the index shrinks when it has this many times as many buckets as entries, and more than a few.
 const INDEX_SLACK: usize = 8;
-const INDEX_PART_MIN: usize = 8;
+const INDEX_PART_MIN: usize = 2;
 
 impl Default for TraceTable {
     fn default() -> Self {
