@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use forebay_otlp::attribute::AnyValue;
+
 use crate::calendar;
 use crate::error::EvalError;
 use crate::value::{Text, Value};
@@ -34,6 +36,29 @@ pub(crate) fn string_like<'a>(value: Value<'a>) -> Result<Option<Text<'a>>, Eval
     Ok(Some(Text::Owned(text.into_bytes())))
 }
 
+/// An attribute's value as text, as the Collector's `AsString` writes it: bytes are base64, nothing is empty, and
+/// what JSON cannot say is named by its kind.
+#[must_use]
+pub fn as_string(value: AnyValue<'_>) -> Cow<'_, [u8]> {
+    let value = Value::from(value);
+    let mut out = String::new();
+    match value {
+        Value::Nil => {}
+        Value::String(text) => return text,
+        Value::Bytes(bytes) => base64(&mut out, &bytes),
+        other => {
+            if write(&mut out, &other, MAX_DEPTH).is_err() {
+                out = format!("<{}>", other.kind());
+            }
+            // A number that stands alone has no zero before the digits of its exponent.
+            if matches!(other, Value::Float(_)) {
+                out = out.replace("e-0", "e-");
+            }
+        }
+    }
+    Cow::Owned(out.into_bytes())
+}
+
 fn write(out: &mut String, value: &Value<'_>, depth: usize) -> Result<(), EvalError> {
     let depth = depth.checked_sub(1).ok_or(EvalError::TooDeep)?;
     match value {
@@ -42,7 +67,11 @@ fn write(out: &mut String, value: &Value<'_>, depth: usize) -> Result<(), EvalEr
         Value::Float(number) => write_float(out, *number)?,
         Value::String(text) => write_string(out, text),
         // Empty bytes are `nil` to the Collector.
-        Value::Bytes(bytes) if !bytes.is_empty() => write_base64(out, bytes),
+        Value::Bytes(bytes) if !bytes.is_empty() => {
+            out.push('"');
+            base64(out, bytes);
+            out.push('"');
+        }
         Value::List(list) => {
             for (index, item) in list.iter().enumerate() {
                 out.push(if index == 0 { '[' } else { ',' });
@@ -103,9 +132,8 @@ fn write_string(out: &mut String, text: &[u8]) {
     out.push('"');
 }
 
-fn write_base64(out: &mut String, bytes: &[u8]) {
+fn base64(out: &mut String, bytes: &[u8]) {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    out.push('"');
     for chunk in bytes.chunks(3) {
         let bits = chunk
             .iter()
@@ -116,7 +144,6 @@ fn write_base64(out: &mut String, bytes: &[u8]) {
             out.push(if digit > chunk.len() { '=' } else { char::from(DIGITS[value as usize]) });
         }
     }
-    out.push('"');
 }
 
 /// A text for a message, cut short.

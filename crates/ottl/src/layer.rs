@@ -61,6 +61,11 @@ impl Layer {
         }
     }
 
+    /// The conditions that have slots here.
+    pub(crate) fn users(&self) -> ConditionMask {
+        self.users
+    }
+
     /// How many slots there are.
     pub(crate) fn len(&self) -> usize {
         self.woken.len()

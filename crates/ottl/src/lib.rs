@@ -8,10 +8,11 @@
 //! one walk over the span's message finds the slots, and only the conditions one of whose slots was found are
 //! evaluated; of conditions joined by `and`, those whose first one can hold. What the others answer was worked
 //! out before: when they were added, or, if they look at the resource or the scope, once for all spans of these.
+//! Conditions that a resource and a scope settle are not asked of their spans at all.
 //!
 //! The way from text to answer, a module each: `lexer` and `grammar` make a tree of the text, `compile` checks
-//! it against `paths` and `functions` and makes nodes of it, `slots` finds what they name in a message, and
-//! `node` evaluates. The language is that of `pkg/ottl` of the Collector, version 0.158, with the paths and
+//! it against `paths` and `functions` and makes nodes of it, `slots` finds what they name in a message, `node`
+//! evaluates, and `partial` does so before there is a span. The language is that of `pkg/ottl` of the Collector, version 0.158, with the paths and
 //! converters that conditions on spans and span events use; `testdata` holds what the Collector answers.
 //!
 //! ```
@@ -50,6 +51,7 @@ mod lexer;
 mod literal;
 mod mask;
 mod node;
+mod partial;
 mod paths;
 mod pattern;
 mod reading;
@@ -61,6 +63,7 @@ mod value;
 
 pub use condition::Condition;
 pub use error::{EvalError, ParseError};
+pub use json::as_string;
 pub use mask::ConditionMask;
 pub use paths::Context;
 pub use set::{ConditionSet, EnvelopeSlots, Scratch, Subject, TooManyConditions};

@@ -114,6 +114,11 @@ impl View<'_> {
 }
 
 impl<'a> Frame<'a> {
+    /// What a slot's bytes are part of.
+    pub(crate) fn origin(&self, slot: usize) -> Option<Origin> {
+        self.slots.get(slot).map(|slot| slot.origin)
+    }
+
     #[inline]
     fn content(&self, slot: usize) -> Content<'a> {
         let Some(slot) = self.slots.get(slot) else {

@@ -40,10 +40,11 @@ struct Member {
 pub struct EnvelopeSlots {
     bytes: Vec<u8>,
     found: Vec<Found>,
-    /// The conditions that one of these slots matters to.
-    touched: ConditionMask,
-    /// Of those, the ones that hold, or fail, when none of their slots is found in the span.
+    /// The conditions with the same answer for every span.
+    known: ConditionMask,
+    /// The conditions that hold, or fail, when none of their slots is found in the span.
     settled: ConditionMask,
+    /// Of those, the ones that fail.
     failed: Vec<(usize, EvalError)>,
 }
 
@@ -154,17 +155,27 @@ impl ConditionSet {
             }
         }
         let view = View { envelope: slots.part(), ..View::EMPTY };
-        let mut settled = ConditionMask::NONE;
+        let mut known = ConditionMask::NONE;
+        let mut settled = self.settled.without(self.envelope.users());
         let mut failed = Vec::new();
-        for (index, member) in self.members(slots.touched.without(self.volatile)) {
-            match member.test.holds(&Frame { view: &view, slots: &member.slots }) {
+        for (index, member) in self.members(self.envelope.users()) {
+            let frame = Frame { view: &view, slots: &member.slots };
+            let answer = match member.test.known(&frame) {
+                Some(answer) => {
+                    known.insert(index);
+                    answer
+                }
+                None if self.volatile.contains(index) => continue,
+                None => member.test.holds(&frame),
+            };
+            match answer {
                 Ok(false) => continue,
                 Ok(true) => {}
                 Err(error) => failed.push((index, error)),
             }
             settled.insert(index);
         }
-        EnvelopeSlots { settled, failed, ..slots }
+        EnvelopeSlots { known, settled, failed, ..slots }
     }
 
     /// Asks the conditions of `asked` of a span, and of its events those that are for events, and calls
@@ -179,8 +190,13 @@ impl ConditionSet {
         mut visit: impl FnMut(usize, Result<(), &EvalError>),
     ) {
         let Scratch { span: in_span, event: in_event } = scratch;
+        let EnvelopeSlots { known, settled, .. } = subject.envelope;
+        let asked = asked.without(known.without(*settled));
+        if asked.is_empty() {
+            return;
+        }
         let mut live = self.volatile;
-        self.span.find(subject.span, asked, in_span, &mut live);
+        self.span.find(subject.span, asked.without(*known), in_span, &mut live);
         let mut view = View {
             span: Part { message: subject.span, found: in_span },
             envelope: subject.envelope.part(),
@@ -194,7 +210,7 @@ impl ConditionSet {
         }
         for event in attribute_messages(subject.span, EVENTS) {
             let mut live = live;
-            self.event.find(event, open, in_event, &mut live);
+            self.event.find(event, open.without(*known), in_event, &mut live);
             let view_here = View { event: Part { message: event, found: in_event }, ..view };
             open = open.without(self.judge(open, live, subject.envelope, &view_here, &mut visit));
             if open.is_empty() {
@@ -213,19 +229,16 @@ impl ConditionSet {
         view: &View<'_>,
         visit: &mut impl FnMut(usize, Result<(), &EvalError>),
     ) -> ConditionMask {
-        let settled = self.settled.without(envelope.touched) | envelope.settled;
+        let live = live.without(envelope.known);
         let mut held = ConditionMask::NONE;
-        for (index, member) in self.members(asked & (live | settled)) {
+        for (index, member) in self.members(asked & (live | envelope.settled)) {
             let evaluated;
             let answer = if live.contains(index) {
                 evaluated = member.test.holds(&Frame { view, slots: &member.slots });
                 evaluated.as_ref().copied()
-            } else if envelope.touched.contains(index) {
-                envelope
-                    .failed
-                    .iter()
-                    .find(|(failed, _)| *failed == index)
-                    .map_or(Ok(true), |(_, error)| Err(error))
+            } else if self.envelope.users().contains(index) {
+                let mut failed = envelope.failed.iter();
+                failed.find(|(failed, _)| *failed == index).map_or(Ok(true), |(_, error)| Err(error))
             } else {
                 member.otherwise.as_ref().copied()
             };
@@ -250,7 +263,7 @@ impl EnvelopeSlots {
     /// Copies what a walker finds in a message.
     fn add(&mut self, layer: &Layer, walker: &Walker, message: &[u8]) {
         let mut found = vec![Found::Absent; layer.len()];
-        walker.walk(message, &mut found, |slot| self.touched |= layer.woken_by(slot));
+        walker.walk(message, &mut found, |_| {});
         self.found.resize(layer.len(), Found::Absent);
         for (kept, found) in self.found.iter_mut().zip(found).filter(|(_, found)| *found != Found::Absent) {
             *kept = found.moved(message, &mut self.bytes);

@@ -143,6 +143,26 @@ fn what_an_envelope_settles_is_told_of_every_span_of_it() {
 }
 
 #[test]
+fn what_an_envelope_leaves_open_is_answered_for_every_span_of_it() {
+    let in_production = r#"resource.attributes["service.name"] == "checkout""#;
+    let set = set(&[
+        (Context::Span, &format!("{in_production} and kind == SPAN_KIND_SERVER")),
+        (Context::Span, &format!("kind == SPAN_KIND_SERVER and {in_production}")),
+        (Context::Span, &format!("{in_production} or kind == SPAN_KIND_SERVER")),
+        (Context::Span, &format!("not ({in_production} or IsRootSpan())")),
+        // What fails before the envelope settles it fails.
+        (Context::Span, &format!(r#"HasPrefix(attributes["nobody"], "a") and not ({in_production})"#)),
+        (Context::Span, &format!(r#"not ({in_production}) and HasPrefix(attributes["nobody"], "a")"#)),
+        (Context::SpanEvent, &format!("{in_production} and event_index == 1")),
+        (Context::SpanEvent, &format!("not ({in_production}) and event_index >= 0")),
+    ]);
+    let told: Vec<_> = spans(SPANS).iter().map(|span| ask(&set, span, ConditionMask::ALL)).collect();
+    let first = vec![(0, true), (1, true), (2, true), (4, false), (6, true)];
+    let third = vec![(4, false), (5, false)];
+    assert_eq!(told, [first, vec![(2, true), (4, false)], third.clone(), third]);
+}
+
+#[test]
 fn hostile_nesting_in_values_is_survived() {
     // Lists of lists, and maps of maps, far beyond what a stack holds.
     let mut list = Vec::new();
