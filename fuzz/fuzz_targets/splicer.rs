@@ -90,7 +90,7 @@ fn check_edits(admitted: &Admitted, choice: u8) {
             trace_id: elided.map(|_| span.trace_id),
             body: elided.unwrap_or(body),
             without_trace_state: trace_state,
-            without_attribute: append.then_some(ATTRIBUTE),
+            without_attributes: Vec::from_iter(append.then_some(ATTRIBUTE)),
             suffix: Cow::Borrowed(&suffix),
         };
         splicer.push(index.envelopes.resource_number(span.envelope), span.envelope, piece);

@@ -41,6 +41,10 @@ const VALUE_TAG: u8 = 0x12;
 
 /// Field number of a span's attributes.
 pub const SPAN_ATTRIBUTES: u32 = 9;
+/// Field number of a log record's attributes.
+pub const LOG_ATTRIBUTES: u32 = 6;
+/// Field number of a scope's attributes.
+pub const SCOPE_ATTRIBUTES: u32 = 3;
 /// Field number of a resource's attributes.
 pub const RESOURCE_ATTRIBUTES: u32 = 1;
 
@@ -134,6 +138,12 @@ pub fn resource_attribute_messages(description: &[u8]) -> impl Iterator<Item = &
     const RESOURCE: u32 = 1;
     attribute_messages(description, RESOURCE)
         .flat_map(|resource| attribute_messages(resource, RESOURCE_ATTRIBUTES))
+}
+
+/// The same of the scope in an envelope's scope description.
+pub fn scope_attribute_messages(description: &[u8]) -> impl Iterator<Item = &[u8]> {
+    const SCOPE: u32 = 1;
+    attribute_messages(description, SCOPE).flat_map(|scope| attribute_messages(scope, SCOPE_ATTRIBUTES))
 }
 
 #[cfg(test)]

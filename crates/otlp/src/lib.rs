@@ -14,6 +14,7 @@ mod check;
 mod count;
 mod envelope;
 pub mod json;
+mod record;
 pub mod response;
 mod scan;
 mod schema;
@@ -29,9 +30,13 @@ pub use admit::{Admitted, admit};
 pub use check::{Malformed, check};
 pub use count::count_items;
 pub use envelope::{Envelopes, ScanError};
+pub use record::{LogIndex, LogRecord};
 pub use scan::{Rejected, Span, SpanIndex, StatusCode, TraceId};
 pub use schema::{MAX_DEPTH, SPAN_KINDS, STATUS_CODES};
 pub use signal::Signal;
 pub use span::SpanView;
-pub use splice::{SpanPiece, Splicer, trace_state_field, with_attribute, without_leading_trace_id};
+pub use splice::{
+    SpanPiece, Splicer, bool_attribute_field, trace_state_field, with_attribute, without_attribute,
+    without_leading_trace_id,
+};
 pub use split::split;

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use crate::attribute::{Attribute, SPAN_ATTRIBUTES};
 use crate::envelope::Envelopes;
 use crate::scan::TraceId;
-use crate::wire::{Field, Fields, Value, header_len, put_bytes, put_header};
+use crate::wire::{Field, Fields, Value, header_len, put_bytes, put_header, put_varint_field};
 
 /// One span, or other item, to be written: the bytes it has and what is changed about them.
 #[derive(Clone, Debug, Default)]
@@ -20,8 +20,8 @@ pub struct SpanPiece<'a> {
     pub body: &'a [u8],
     /// Whether `trace_state` is cut out of the body, because `suffix` has another.
     pub without_trace_state: bool,
-    /// The key of which a span's attributes are cut out of the body, because `suffix` has another.
-    pub without_attribute: Option<&'a str>,
+    /// The keys of which a span's attributes are cut out of the body, because `suffix` has others.
+    pub without_attributes: Vec<&'a str>,
     /// Encoded fields that are appended. Protobuf lets the last of a scalar field win.
     pub suffix: Cow<'a, [u8]>,
 }
@@ -50,6 +50,8 @@ const ITEMS: u32 = 2;
 const TRACE_ID: u32 = 1;
 const TRACE_STATE: u32 = 3;
 const TRACE_ID_FIELD: usize = 18;
+/// What the headers of an attribute of ordinary size take, and a boolean value.
+const ATTRIBUTE_HEADERS: usize = 16;
 
 impl<'a> SpanPiece<'a> {
     /// The message as it is.
@@ -59,7 +61,7 @@ impl<'a> SpanPiece<'a> {
             trace_id: None,
             body,
             without_trace_state: false,
-            without_attribute: None,
+            without_attributes: Vec::new(),
             suffix: Cow::Borrowed(&[]),
         }
     }
@@ -96,12 +98,12 @@ impl<'a> SpanPiece<'a> {
     }
 
     fn is_cut(&self) -> bool {
-        self.without_trace_state || self.without_attribute.is_some()
+        self.without_trace_state || !self.without_attributes.is_empty()
     }
 
     fn cuts(&self, field: &Field<'_>) -> bool {
         self.without_trace_state && field.number == TRACE_STATE
-            || self.without_attribute.is_some_and(|key| is_attribute(field, SPAN_ATTRIBUTES, key))
+            || self.without_attributes.iter().any(|key| is_attribute(field, SPAN_ATTRIBUTES, key))
     }
 }
 
@@ -231,18 +233,41 @@ pub fn without_leading_trace_id(body: &[u8]) -> Option<&[u8]> {
 /// in place of whatever attributes of that key it had.
 #[must_use]
 pub fn with_attribute(message: &[u8], number: u32, key: &str, value: &str) -> Vec<u8> {
+    const STRING_VALUE: u32 = 1;
+    let mut any_value = Vec::with_capacity(header_len(STRING_VALUE, value.len()) + value.len());
+    put_bytes(&mut any_value, STRING_VALUE, value.as_bytes());
+    let mut out = Vec::with_capacity(message.len() + key.len() + any_value.len() + ATTRIBUTE_HEADERS);
+    runs(message, |field| is_attribute(field, number, key)).for_each(|run| out.extend_from_slice(run));
+    put_attribute(&mut out, number, key, &any_value);
+    out
+}
+
+/// A copy of `message`, whose attributes are field `number`, without those called `key`.
+#[must_use]
+pub fn without_attribute(message: &[u8], number: u32, key: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(message.len());
+    runs(message, |field| is_attribute(field, number, key)).for_each(|run| out.extend_from_slice(run));
+    out
+}
+
+/// The boolean attribute `key` of a message whose attributes are field `number`.
+#[must_use]
+pub fn bool_attribute_field(number: u32, key: &str, value: bool) -> Vec<u8> {
+    const BOOL_VALUE: u32 = 2;
+    let (mut any_value, mut out) = (Vec::new(), Vec::with_capacity(key.len() + ATTRIBUTE_HEADERS));
+    put_varint_field(&mut any_value, BOOL_VALUE, u64::from(value));
+    put_attribute(&mut out, number, key, &any_value);
+    out
+}
+
+fn put_attribute(out: &mut Vec<u8>, number: u32, key: &str, any_value: &[u8]) {
     const KEY: u32 = 1;
     const VALUE: u32 = 2;
-    const STRING_VALUE: u32 = 1;
-    let any_value = header_len(STRING_VALUE, value.len()) + value.len();
-    let attribute = header_len(KEY, key.len()) + key.len() + header_len(VALUE, any_value) + any_value;
-    let mut out = Vec::with_capacity(message.len() + header_len(number, attribute) + attribute);
-    runs(message, |field| is_attribute(field, number, key)).for_each(|run| out.extend_from_slice(run));
-    put_header(&mut out, number, attribute);
-    put_bytes(&mut out, KEY, key.as_bytes());
-    put_header(&mut out, VALUE, any_value);
-    put_bytes(&mut out, STRING_VALUE, value.as_bytes());
-    out
+    let length =
+        header_len(KEY, key.len()) + key.len() + header_len(VALUE, any_value.len()) + any_value.len();
+    put_header(out, number, length);
+    put_bytes(out, KEY, key.as_bytes());
+    put_bytes(out, VALUE, any_value);
 }
 
 #[cfg(test)]

@@ -118,11 +118,17 @@ impl Randomness {
         if value < RANGE { Some(Self(value)) } else { None }
     }
 
+    /// The randomness that the low 56 bits of `bits` are.
+    #[must_use]
+    pub const fn from_low_bits(bits: u64) -> Self {
+        Self(bits % RANGE)
+    }
+
     /// What a trace without `rv` has: the low 56 bits of its id.
     #[must_use]
     pub fn from_trace_id(id: [u8; 16]) -> Self {
         let [_, _, _, _, _, _, _, _, low @ ..] = id;
-        Self(u64::from_be_bytes(low) % RANGE)
+        Self::from_low_bits(u64::from_be_bytes(low))
     }
 
     /// The number, less than 2^56.

@@ -68,7 +68,7 @@ impl Edit {
             trace_id: elided.is_some().then_some(found.trace_id),
             body: elided.unwrap_or(body),
             without_trace_state: self.trace_state.is_some(),
-            without_attribute: self.attribute.as_ref().map(|(key, _)| key.as_str()),
+            without_attributes: self.attribute.iter().map(|(key, _)| key.as_str()).collect(),
             suffix: Cow::Owned(suffix),
         }
     }

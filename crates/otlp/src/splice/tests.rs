@@ -90,7 +90,7 @@ proptest! {
         keys in prop::collection::vec(0..3_u32, 0..4),
         trace_id: Option<u128>,
         without_trace_state: bool,
-        without_attribute: bool,
+        without_attributes in prop::sample::subsequence(vec!["k0", "k1", "k3"], 0..=3),
         suffix: Vec<u8>,
     ) {
         let mut body = Vec::new();
@@ -104,7 +104,7 @@ proptest! {
             trace_id: trace_id.map(TraceId),
             body: &body,
             without_trace_state,
-            without_attribute: without_attribute.then_some("k1"),
+            without_attributes,
             suffix: suffix.into(),
         };
         let mut written = Vec::new();
