@@ -6,23 +6,29 @@
 //! [`TailSampler`] is one shard of that, single-threaded and without a clock; [`TailProcessor`] runs shards in
 //! a pipeline.
 
+pub mod allocation;
 mod config;
 pub mod decision;
 pub mod digest;
+mod fingerprint;
+mod learned;
 pub mod limits;
 mod metrics;
+mod moment;
 pub mod policy;
 pub mod predicate;
 mod processor;
-mod recent;
+pub(crate) mod recent;
 mod sampler;
 mod stamp;
 mod stats;
 mod store;
+mod waits;
 
 pub use config::{SamplingStrategy, TailConfig};
+pub use learned::LearnedRates;
 pub use processor::{Grant, TailProcessor};
 pub use sampler::{Output, Remember, Settings, TailSampler};
 pub use stamp::POLICY_ATTRIBUTE;
-pub use stats::Stats;
+pub use stats::{Amount, PolicyCount, Stats};
 pub use store::Nanos;

@@ -7,16 +7,22 @@ use super::rule::Mode;
 /// Settings of one `probabilistic_sampler` processor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProbabilisticConfig {
-    /// How traces are chosen, and how that composes with earlier stages.
+    /// How items are chosen, and how that composes with earlier stages.
     pub mode: Mode,
-    /// Share of traces to keep, in percent; 100 and more keeps all.
-    pub sampling_percentage: f64,
+    /// Share of items to keep, in percent; 100 and more keeps all. In 32 bits, as the Collector has it.
+    pub sampling_percentage: f32,
     /// Seed of the hash of mode `hash_seed`.
     pub hash_seed: u32,
-    /// Whether spans whose trace state cannot be read or is inconsistent are dropped rather than kept.
+    /// Whether items whose sampling information cannot be read or is inconsistent are dropped rather than kept.
     pub fail_closed: bool,
     /// Hex digits of thresholds, 1 to 14.
     pub sampling_precision: u32,
+    /// Of log records: whether mode `hash_seed` hashes their trace id, if they have one.
+    pub hashes_trace_id: bool,
+    /// Of log records: the attribute that mode `hash_seed` hashes otherwise; empty for none.
+    pub from_attribute: String,
+    /// Of log records: the attribute that says in percent how likely a record is to be kept; empty for none.
+    pub sampling_priority: String,
 }
 
 impl Default for ProbabilisticConfig {
@@ -27,6 +33,9 @@ impl Default for ProbabilisticConfig {
             hash_seed: 0,
             fail_closed: true,
             sampling_precision: 4,
+            hashes_trace_id: true,
+            from_attribute: String::new(),
+            sampling_priority: String::new(),
         }
     }
 }
@@ -44,30 +53,51 @@ impl ProbabilisticConfig {
             ("proportional", Mode::Proportional),
             ("equalizing", Mode::Equalizing),
         ];
+        let sources = [("traceID", true), ("record", false)];
         let percentage = table.float("sampling_percentage", 0.0..=f64::MAX);
+        #[expect(clippy::cast_possible_truncation, reason = "as the Collector does")]
+        let sampling_percentage = percentage.unwrap_or_default() as f32;
         let config = Self {
             mode: table.choice("mode", &modes).unwrap_or(default.mode),
-            sampling_percentage: percentage.unwrap_or(default.sampling_percentage),
+            sampling_percentage,
             hash_seed: table.integer("hash_seed", ..).unwrap_or(default.hash_seed),
             fail_closed: table.bool("fail_closed").unwrap_or(default.fail_closed),
             sampling_precision: table
                 .integer("sampling_precision", 1..=14)
                 .unwrap_or(default.sampling_precision),
+            hashes_trace_id: table.choice("attribute_source", &sources).unwrap_or(default.hashes_trace_id),
+            from_attribute: table.string("from_attribute").unwrap_or_default(),
+            sampling_priority: table.string("sampling_priority").unwrap_or_default(),
         };
-        if config.sampling_percentage > 0.0 && config.sampling_percentage < PERCENTAGE_MIN {
+        if percentage.is_some_and(|percentage| percentage > 0.0)
+            && f64::from(sampling_percentage) < PERCENTAGE_MIN
+        {
             table.error(
                 "sampling_percentage",
                 "is below 2^-56, the least probability that a threshold expresses",
             );
         }
         if percentage == Some(0.0) || !table.has("sampling_percentage") {
-            table
-                .warning("sampling_percentage", "is 0: only spans with `sampling.priority` above 0 are kept");
+            table.warning("sampling_percentage", "is 0: only what has a sampling priority above 0 is kept");
         }
-        for key in ["attribute_source", "from_attribute", "sampling_priority"] {
-            table.accept(key, "applies to logs, which this processor does not sample");
-        }
+        config.warn_of_logs(table);
         config
+    }
+
+    /// Settings for log records that have no effect, or leave nothing to choose by.
+    fn warn_of_logs(&self, table: &Table<'_>) {
+        if self.mode != Mode::HashSeed {
+            for key in ["attribute_source", "from_attribute"] {
+                if table.has(key) {
+                    table.warning(key, "has no effect: only mode `hash_seed` hashes attributes");
+                }
+            }
+        } else if !self.hashes_trace_id && self.from_attribute.is_empty() {
+            table.warning(
+                "attribute_source",
+                "is `record`, but there is no `from_attribute`: log records have nothing to be chosen by",
+            );
+        }
     }
 }
 

@@ -1,44 +1,73 @@
 //! The choice of `probabilistic_sampler`: thresholds in, thresholds out.
 //!
-//! A stage keeps a span if its randomness R reaches the stage's threshold T and stamps it with T. How T is
-//! found depends on the mode and on the threshold that the span has passed before:
+//! A stage keeps an item if its randomness R reaches the stage's threshold T and stamps it with T. How T is
+//! found depends on the mode and on the threshold that the item has passed before:
 //!
-//! - *equalizing*: the larger of the two, so that all spans end up at the same probability;
+//! - *equalizing*: the larger of the two, so that all items end up at the same probability;
 //! - *proportional*: that of the product of both probabilities, so that this stage keeps the same share of
 //!   whatever arrives;
 //! - *`hash_seed`*: R is not the trace's but a seeded hash of its id, 14 bits of it, for tracers whose ids are
-//!   not random. It is written as `rv`, so that later stages see the number that was used. A stage that finds
-//!   its own number equalizes, and one that finds a threshold or another number composes proportionally.
-//!   (The Collector drops every span that comes with either, so two such tiers lose everything.)
+//!   not random; of a log record it may be that of an attribute. It is written as `rv`, so that later stages see
+//!   the number that was used. A stage that finds its own number equalizes, and one that finds a threshold or
+//!   another number composes proportionally. (The Collector drops every item that comes with either, so two such
+//!   tiers lose everything.)
 
 use forebay_otlp::TraceId;
 use forebay_otlp::threshold::{ProbabilityError, Randomness, Threshold};
 
+use super::verdict::Policy;
 use crate::hash::fnv1a_32;
 
-/// How spans are chosen.
+/// How items are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// By a seeded hash of the trace id.
     HashSeed,
     /// A fixed share of what arrives.
     Proportional,
-    /// Whatever brings all spans to one probability.
+    /// Whatever brings all items to one probability.
     Equalizing,
 }
 
-/// What a span came with.
+/// What an item came with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Incoming {
     pub(super) threshold: Option<Threshold>,
     pub(super) randomness: Option<Randomness>,
 }
 
-/// How a span leaves.
+/// What identifies an item.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Item<'a> {
+    pub(super) trace_id: Option<TraceId>,
+    /// What mode `hash_seed` makes its number of.
+    pub(super) key: Option<Key<'a>>,
+}
+
+/// What is hashed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Key<'a> {
+    TraceId(TraceId),
+    Attribute(&'a [u8]),
+}
+
+/// The number that an item is chosen by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Number {
+    pub(super) randomness: Randomness,
+    /// Where it comes from.
+    pub(super) policy: Policy,
+    /// Whether it is this stage's hash.
+    hashed: bool,
+    /// Whether it has to be written for others to know it.
+    unwritten: bool,
+}
+
+/// How an item leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     pub(super) threshold: Threshold,
-    /// The number that was chosen by, if it is not the span's own already.
+    /// The number that was chosen by, if it is not the item's own already.
     pub(super) randomness: Option<Randomness>,
 }
 
@@ -46,9 +75,10 @@ pub(super) struct Stamp {
 #[derive(Clone, Debug)]
 pub(super) struct Rule {
     mode: Mode,
-    /// Share of traces to keep, above 0 and at most 1.
+    /// Share of items to keep, from 0 to 1.
     probability: f64,
-    threshold: Threshold,
+    /// `None` keeps nothing.
+    threshold: Option<Threshold>,
     precision: u32,
     seed: [u8; 4],
 }
@@ -60,53 +90,65 @@ const HASH_RANGE: u32 = 1 << HASH_BITS;
 const HASH_SHIFT: u32 = 56 - HASH_BITS;
 
 impl Rule {
+    /// The rule that keeps `percentage` of a hundred, of which it computes as the Collector does, in 32 bits.
     pub(super) fn new(
         mode: Mode,
-        probability: f64,
+        percentage: f32,
         precision: u32,
         seed: u32,
     ) -> Result<Self, ProbabilityError> {
+        let percentage = percentage.min(100.0);
+        let probability = f64::from(percentage) / 100.0;
         let threshold = match mode {
-            Mode::HashSeed => hash_threshold(probability),
-            Mode::Proportional | Mode::Equalizing => Threshold::from_probability(probability, precision)?,
+            _ if percentage <= 0.0 => None,
+            Mode::HashSeed => hash_threshold(percentage),
+            Mode::Proportional | Mode::Equalizing => {
+                Some(Threshold::from_probability(probability, precision)?)
+            }
         };
         Ok(Self { mode, probability, threshold, precision, seed: seed.to_le_bytes() })
     }
 
-    /// How a span without trace state leaves in the modes that add no number.
-    pub(super) fn usual_stamp(&self) -> Stamp {
-        Stamp { threshold: self.threshold, randomness: None }
+    /// Whether numbers are hashes of an item's key.
+    pub(super) fn hashes(&self) -> bool {
+        self.mode == Mode::HashSeed
     }
 
-    /// How the span leaves, if it is kept.
-    pub(super) fn choose(&self, trace_id: TraceId, incoming: Incoming) -> Option<Stamp> {
-        let own = || Randomness::from_trace_id(trace_id.to_bytes());
-        let randomness = incoming.randomness.unwrap_or_else(own);
-        let keep = |threshold: Threshold| {
-            threshold.keeps(randomness).then_some(Stamp { threshold, randomness: None })
-        };
-        let equalized = self.threshold.max(incoming.threshold.unwrap_or(Threshold::ALWAYS));
-        match self.mode {
-            Mode::Equalizing => keep(equalized),
-            Mode::Proportional => keep(self.proportional(incoming.threshold)?),
-            Mode::HashSeed => {
-                let hashed = self.hashed(trace_id);
-                match incoming {
-                    Incoming { threshold: None, randomness: None } => self
-                        .threshold
-                        .keeps(hashed)
-                        .then_some(Stamp { threshold: self.threshold, randomness: Some(hashed) }),
-                    Incoming { randomness: Some(randomness), .. } if randomness == hashed => keep(equalized),
-                    _ => keep(self.proportional(incoming.threshold)?),
-                }
+    /// How an item that came with nothing leaves in the modes that add no number.
+    pub(super) fn usual_stamp(&self) -> Option<Stamp> {
+        self.threshold.map(|threshold| Stamp { threshold, randomness: None })
+    }
+
+    /// The number of an item, if it has one.
+    pub(super) fn number(&self, item: Item<'_>, incoming: Incoming) -> Option<Number> {
+        if let Some(key) = item.key.filter(|_| self.hashes()) {
+            let randomness = self.hashed(key);
+            let unwritten = incoming == Incoming::default();
+            if unwritten || incoming.randomness == Some(randomness) {
+                return Some(Number { randomness, policy: key.policy(), hashed: true, unwritten });
             }
+        }
+        let own = |id: TraceId| (Randomness::from_trace_id(id.to_bytes()), Policy::TraceIdW3c);
+        let explicit = incoming.randomness.map(|randomness| (randomness, Policy::SamplingRandomness));
+        let (randomness, policy) =
+            explicit.or_else(|| item.trace_id.filter(|_| self.trusts_ids(incoming)).map(own))?;
+        Some(Number { randomness, policy, hashed: false, unwritten: false })
+    }
+
+    /// What an item with this number has to reach; `None` if nothing is enough.
+    pub(super) fn threshold(&self, number: Number, incoming: Incoming) -> Option<Threshold> {
+        let equalized = self.threshold?.max(incoming.threshold.unwrap_or(Threshold::ALWAYS));
+        match self.mode {
+            Mode::Equalizing => Some(equalized),
+            Mode::HashSeed if number.hashed => Some(equalized),
+            Mode::Proportional | Mode::HashSeed => self.proportional(incoming.threshold),
         }
     }
 
     /// The threshold of this stage's share of what has passed `before`; `None` if that is less than one of 2^56.
     fn proportional(&self, before: Option<Threshold>) -> Option<Threshold> {
         let Some(before) = before.filter(|&before| before != Threshold::ALWAYS) else {
-            return Some(self.threshold);
+            return self.threshold;
         };
         let product =
             Threshold::from_probability(self.probability * before.probability(), self.precision).ok()?;
@@ -114,24 +156,50 @@ impl Rule {
         Some(product.max(before))
     }
 
-    /// The trace's number for mode `hash_seed`: 14 bits of hash decide, the rest is theirs to spread, and the
-    /// number ends in the hash as it was computed, as upstream.
-    fn hashed(&self, trace_id: TraceId) -> Randomness {
-        let full = fnv1a_32(&[&self.seed, &trace_id.to_bytes()]);
+    /// Whether the bits of a trace id are random: where others are hashed instead, only what an earlier stage has
+    /// chosen by them says so.
+    fn trusts_ids(&self, incoming: Incoming) -> bool {
+        !self.hashes() || incoming != Incoming::default()
+    }
+
+    /// The number of mode `hash_seed`: 14 bits of hash decide, the rest is spread over the middle, and the number
+    /// ends in the hash as it was computed, as upstream.
+    fn hashed(&self, key: Key<'_>) -> Randomness {
+        let full = match key {
+            Key::TraceId(id) => fnv1a_32(&[&self.seed, &id.to_bytes()]),
+            Key::Attribute(value) => fnv1a_32(&[&self.seed, value]),
+        };
         let hash = full & (HASH_RANGE - 1);
-        let reversed = u64::from(HASH_RANGE - 1 - hash);
-        let value = reversed << HASH_SHIFT | u64::from(full & 0x0fff_ffff) << HASH_BITS | u64::from(hash);
-        Randomness::new(value).unwrap_or_else(|| Randomness::from_trace_id(trace_id.to_bytes()))
+        let unused = u64::from(full >> (u32::BITS - HASH_BITS));
+        let spread = unused ^ unused << 10;
+        let bits = u64::from(HASH_RANGE - 1 - hash) << HASH_SHIFT | spread << HASH_BITS | u64::from(hash);
+        Randomness::from_low_bits(bits)
     }
 }
 
-/// Traces whose hash is below `probability` of its range are kept; reversed, that is at least this threshold.
+impl Key<'_> {
+    fn policy(self) -> Policy {
+        match self {
+            Self::TraceId(_) => Policy::TraceIdHash,
+            Self::Attribute(_) => Policy::Attribute,
+        }
+    }
+}
+
+impl Number {
+    /// How an item with this number leaves a stage whose threshold it reaches.
+    pub(super) fn stamp(self, threshold: Threshold) -> Stamp {
+        Stamp { threshold, randomness: self.unwritten.then_some(self.randomness) }
+    }
+}
+
+/// Items whose hash is below `percentage` of its range are kept; reversed, that is at least this threshold.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 2^14")]
-fn hash_threshold(probability: f64) -> Threshold {
-    let kept = (probability * f64::from(HASH_RANGE)) as u64;
-    let rejected = u64::from(HASH_RANGE).saturating_sub(kept);
+fn hash_threshold(percentage: f32) -> Option<Threshold> {
+    const RANGE_OF_A_HUNDREDTH: f32 = 163.84;
     // Nothing can be rejected altogether: a share too small for 14 bits keeps one of 2^14.
-    Threshold::new(rejected.min(u64::from(HASH_RANGE) - 1) << HASH_SHIFT).unwrap_or(Threshold::ALWAYS)
+    let kept = ((percentage * RANGE_OF_A_HUNDREDTH) as u32).max(1);
+    Threshold::new(u64::from(HASH_RANGE - kept) << HASH_SHIFT)
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ pub struct TailConfig {
     pub num_traces: Option<usize>,
     /// What a trace may have, in bytes of its spans; one with more is dropped.
     pub maximum_trace_bytes: Option<u32>,
+    /// How many spans a trace may have; one that reaches it is decided on what has come of it.
+    pub maximum_trace_spans: Option<u32>,
     /// Whether senders wait for room, rather than that traces are decided early.
     pub block_on_overflow: bool,
     /// How many decisions to keep traces are remembered, if not as many as memory allows.
@@ -55,10 +57,7 @@ impl TailConfig {
     /// Reads the settings, recording every mistake.
     #[must_use]
     pub fn read(table: &Table<'_>, compatibility: Compatibility) -> Self {
-        let caches = table.section("decision_cache");
-        let number = |key| caches.integer::<usize>(key, ..).filter(|&number| number > 0);
-        let cache =
-            |size, bytes| number(size).map(Remember::Decisions).or(number(bytes).map(Remember::Bytes));
+        let bound = |key| table.integer::<u32>(key, ..).filter(|&bound| bound > 0);
         let policies = Policies::read(table, compatibility);
         let config = Self {
             decision_wait: table.duration("decision_wait").unwrap_or(DECISION_WAIT),
@@ -66,17 +65,36 @@ impl TailConfig {
                 .duration("decision_wait_after_root_received")
                 .filter(|wait| !wait.is_zero()),
             strategy: strategy(table, &policies),
-            num_traces: table.integer("num_traces", 1..),
-            maximum_trace_bytes: table.integer("maximum_trace_size_bytes", ..).filter(|&bytes| bytes > 0),
+            maximum_trace_bytes: bound("maximum_trace_size_bytes"),
+            maximum_trace_spans: bound("maximum_trace_spans"),
             block_on_overflow: table.bool("block_on_overflow").unwrap_or(false),
-            remember_kept: cache("sampled_cache_size", "sampled_cache_bytes"),
-            remember_dropped: cache("non_sampled_cache_size", "non_sampled_cache_bytes"),
             drop_pending_traces_on_shutdown: table.bool("drop_pending_traces_on_shutdown").unwrap_or(false),
-            policies: Arc::new(policies),
+            ..Self::of_policies(Arc::new(policies), table)
         };
         table.accept("expected_new_traces_per_sec", "tables grow as they need to");
         table.accept("num_shards", "shards are set for the whole process by `forebay::shards`");
         config
+    }
+
+    /// The settings that have nothing to do with how policies are combined; others are as if they were not set.
+    pub(crate) fn of_policies(policies: Arc<Policies>, table: &Table<'_>) -> Self {
+        let caches = table.section("decision_cache");
+        let number = |key| caches.integer::<usize>(key, ..).filter(|&number| number > 0);
+        let cache =
+            |size, bytes| number(size).map(Remember::Decisions).or(number(bytes).map(Remember::Bytes));
+        Self {
+            decision_wait: DECISION_WAIT,
+            decision_wait_after_root: None,
+            strategy: SamplingStrategy::Complete,
+            num_traces: table.integer("num_traces", 1..),
+            maximum_trace_bytes: None,
+            maximum_trace_spans: None,
+            block_on_overflow: false,
+            remember_kept: cache("sampled_cache_size", "sampled_cache_bytes"),
+            remember_dropped: cache("non_sampled_cache_size", "non_sampled_cache_bytes"),
+            drop_pending_traces_on_shutdown: false,
+            policies,
+        }
     }
 
     /// What a shard is to do; its bounds are for whoever knows how many shards there are.
@@ -85,6 +103,7 @@ impl TailConfig {
             decision_wait_after_root: self.decision_wait_after_root.map(nanos),
             strategy: self.strategy,
             maximum_trace_bytes: self.maximum_trace_bytes,
+            trace_spans: self.maximum_trace_spans.unwrap_or(u32::MAX),
             block_on_overflow: self.block_on_overflow,
             ..Settings::new(Arc::clone(&self.policies), nanos(self.decision_wait))
         }

@@ -1,17 +1,22 @@
 //! From what policies say to what is done.
 //!
 //! Dropping goes before keeping; the first policy that asks for a trace is the one that is recorded; its
-//! threshold is the least of all that ask for it, since each would have kept it alone.
+//! threshold is the least of all that ask for it, since each would have kept it alone. Of rules
+//! (`adaptive_tail_sampling`), the first that applies to a trace decides it.
 
 use std::collections::HashSet;
-use std::ops::{AddAssign, Sub};
+use std::time::Instant;
 
+use forebay_allocators::Key;
 use forebay_config::{Cursor, Table};
 use forebay_otlp::threshold::Threshold;
 
+use super::fingerprint::Values;
 use super::limits::{Limits, Rates};
+use super::moment::Moment;
 use super::policy::{Compiler, Evidence, Nature, Policy, Verdict};
 use super::predicate::Predicates;
+use super::stats::{PolicyCount, RuleDecision};
 use super::store::Nanos;
 use crate::Compatibility;
 
@@ -26,6 +31,36 @@ pub struct Policies {
     first_match: bool,
     /// Whether a trace may have escaped being dropped by chance. Then no threshold tells its probability.
     spared_by_chance: bool,
+    /// Set if the policies are rules.
+    rules: Option<Rules>,
+}
+
+/// What there is to rules beside them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    pub(crate) record_fingerprint: RecordFingerprint,
+    /// With which probability traces are kept for which there is no room any more, if rules are not asked then.
+    pub(crate) eviction: Option<Threshold>,
+}
+
+/// How fingerprints are recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum RecordFingerprint {
+    #[default]
+    None,
+    /// As they are.
+    Value,
+    /// By the hash that is their key.
+    Hash,
+}
+
+/// What stands for a rule where there is none. It has a name and a count as rules have, after theirs.
+#[derive(Clone, Copy, Debug)]
+enum StandIn {
+    /// For traces that no rule is for.
+    Unmatched,
+    /// For traces without room that rules are not asked of.
+    Eviction,
 }
 
 struct Named {
@@ -35,17 +70,12 @@ struct Named {
     nature: Nature,
 }
 
-/// How often a policy has said what.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PolicyCount {
-    /// Traces it asked for.
-    pub sampled: u64,
-    /// Traces it did not ask for.
-    pub not_sampled: u64,
-    /// Traces it dropped.
-    pub dropped: u64,
-    /// Traces it could not judge.
-    pub failed: u64,
+/// What a policy is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PolicyNames {
+    pub(crate) policy: String,
+    /// See [`Policy::parts`].
+    pub(crate) parts: Vec<String>,
 }
 
 /// What all policies together say.
@@ -64,6 +94,9 @@ pub enum Decision {
 pub struct Kept {
     /// Index of the first policy that asked for it.
     pub policy: u16,
+    /// Which of that policy's named parts asked for it, if it has any; of a rule, the number of what is recorded
+    /// beside it.
+    pub part: Option<u16>,
     /// The trace's threshold, the one it came with included; `None` if its probability is not known.
     pub threshold: Option<Threshold>,
 }
@@ -73,17 +106,21 @@ pub struct Kept {
 pub(crate) struct Remembered {
     /// `u64::MAX` if it is not known.
     threshold: u64,
-    /// In hundredths of a second on the sampler's clock; wraps around after a year.
-    decided: u32,
+    decided: Moment,
     policy: u16,
+    /// `u16::MAX` if there is none.
+    part: u16,
 }
+
+// As many of them are remembered as fit a part of the memory.
+const _: () = assert!(size_of::<Remembered>() == 16);
 
 impl Policies {
     /// Reads the list `policies` and `sample_on_first_match`, recording every mistake.
     #[must_use]
     pub fn read(table: &Table<'_>, compatibility: Compatibility) -> Self {
-        let (mut predicates, mut rates) = (Predicates::default(), Rates::default());
-        let mut compiler = Compiler { predicates: &mut predicates, rates: &mut rates, compatibility };
+        let (mut predicates, mut rates) = (Predicates::new(compatibility), Rates::default());
+        let mut compiler = Compiler::new(&mut predicates, &mut rates, compatibility);
         let (mut names, mut policies, mut taken) = (Vec::new(), Vec::new(), HashSet::new());
         let entries = table.list("policies");
         let missing = table.get("policies").is_none_or(|policies| policies.is_null());
@@ -97,6 +134,7 @@ impl Policies {
             } else if !taken.insert(name.clone()) {
                 entry.error("name", format!("two policies are named `{name}`"));
             }
+            compiler.name.clone_from(&name);
             if let Some(policy) = compiler.policy(&entry) {
                 let Ok(index) = u16::try_from(names.len()) else {
                     table.error("policies", "more than 65536 policies");
@@ -109,13 +147,49 @@ impl Policies {
         policies.sort_by_key(|named| !named.nature.drops);
         let spared_by_chance = policies.iter().any(|named| named.nature.drops && named.nature.chance);
         let first_match = table.bool("sample_on_first_match").unwrap_or(false);
-        Self { names, policies, predicates, rates, first_match, spared_by_chance }
+        Self { names, policies, predicates, rates, first_match, spared_by_chance, rules: None }
     }
 
-    /// The policies' names, in order.
+    /// Rules, each with its name.
+    pub(crate) fn of_rules(
+        named: Vec<(String, Box<dyn Policy>)>,
+        predicates: Predicates,
+        rates: Rates,
+        rules: Rules,
+    ) -> Self {
+        let (mut names, policies): (Vec<_>, Vec<_>) = named.into_iter().unzip();
+        names.extend(StandIn::ALL.map(|stand_in| stand_in.name().to_owned()));
+        let named =
+            |(index, policy): (u16, Box<dyn Policy>)| Named { index, nature: policy.nature(), policy };
+        let policies = (0..=u16::MAX).zip(policies).map(named).collect();
+        let rules = Some(rules);
+        Self { names, policies, predicates, rates, first_match: false, spared_by_chance: false, rules }
+    }
+
+    /// Whether the policies are rules.
+    pub(crate) const fn are_rules(&self) -> bool {
+        self.rules.is_some()
+    }
+
+    /// The index of what stands for a rule.
+    fn index_of(&self, stand_in: StandIn) -> u16 {
+        u16::try_from(self.policies.len() + stand_in as usize).unwrap_or(u16::MAX)
+    }
+
+    /// The policies' names, in order; after those of rules come those of what stands for one.
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// The same with the names of their parts, for those who record them.
+    pub(crate) fn names_with_parts(&self) -> Vec<PolicyNames> {
+        let names = self.names.iter().map(|name| PolicyNames { policy: name.clone(), parts: Vec::new() });
+        let mut names: Vec<_> = names.collect();
+        for named in &self.policies {
+            names[usize::from(named.index)].parts = named.policy.parts();
+        }
+        names
     }
 
     /// What has to be asked of single spans.
@@ -152,7 +226,106 @@ impl Policies {
         if !self.rates.is_empty() {
             self.choose(traces, limits);
         }
-        decisions.extend(traces.iter().map(|trace| self.decide_one(trace, limits, counts)));
+        let first = decisions.len();
+        decisions.resize(first + traces.len(), Decision::NotSampled);
+        let decisions = &mut decisions[first..];
+        let mut open: Vec<_> = (0..traces.len()).collect();
+        for named in &self.policies {
+            let count = &mut counts[usize::from(named.index)];
+            // To read the clock for one trace would cost more than most policies do.
+            let begun = (traces.len() > 1).then(Instant::now);
+            open.retain(|&index| {
+                let applies = !self.are_rules() || named.policy.applies(&traces[index]);
+                if applies {
+                    self.ask(named, &traces[index], limits, &mut decisions[index], count);
+                }
+                !applies || !self.are_rules()
+            });
+            count.time += begun.map(|begun| begun.elapsed()).unwrap_or_default();
+        }
+        if self.are_rules() {
+            let unmatched = &mut counts[usize::from(self.index_of(StandIn::Unmatched))];
+            open.iter().for_each(|&index| unmatched.add(Verdict::NotSampled, traces[index].digest));
+        }
+        for (trace, decision) in traces.iter().zip(decisions) {
+            if let Decision::Keep(kept) = decision {
+                kept.threshold = kept.threshold.filter(|_| !self.spared_by_chance);
+                *kept = kept.after(trace.digest.head());
+            }
+        }
+    }
+
+    /// Decides a trace for which there is no room, if that is not a matter of rules; see [`Self::decide`].
+    pub(crate) fn evict(&self, trace: &Evidence<'_>, counts: &mut [PolicyCount]) -> Option<Decision> {
+        let verdict = Verdict::above(Some(self.rules?.eviction?), trace.randomness);
+        let policy = self.index_of(StandIn::Eviction);
+        counts[usize::from(policy)].add(verdict, trace.digest);
+        let Verdict::Sampled(threshold) = verdict else { return Some(Decision::NotSampled) };
+        let kept = Kept { policy, part: None, threshold: Some(threshold) };
+        Some(Decision::Keep(kept.after(trace.digest.head())))
+    }
+
+    /// How rules have decided a trace, for which there was no room if it is `evicted`; `None` if no rule is for it.
+    pub(crate) fn rule_decision(
+        &self,
+        trace: &Evidence<'_>,
+        evicted: bool,
+        limits: &Limits,
+    ) -> Option<RuleDecision> {
+        let eviction = self.rules?.eviction.filter(|_| evicted);
+        let (rule, threshold) = match eviction {
+            Some(_) => (self.index_of(StandIn::Eviction), eviction),
+            None => {
+                let rule = self.policies.iter().find(|named| named.policy.applies(trace))?;
+                (rule.index, rule.policy.threshold(trace, limits))
+            }
+        };
+        let threshold = raised(threshold, trace.digest.head());
+        Some(RuleDecision { rule, threshold, spans: trace.digest.spans })
+    }
+
+    /// What is recorded of the fingerprint of a trace with these values that a rule has kept.
+    pub(crate) fn fingerprint(&self, kept: Kept, values: &Values<'_>, limits: &Limits) -> Option<String> {
+        let record = self.rules?.record_fingerprint;
+        let rule =
+            self.policies.get(usize::from(kept.policy)).filter(|_| record != RecordFingerprint::None)?;
+        let text = self.predicates.fingerprints().text(limits.fingerprint(rule.policy.budget()?), values);
+        Some(match record {
+            RecordFingerprint::Hash => format!("{:016x}", Key::of(&text).bits()),
+            RecordFingerprint::None | RecordFingerprint::Value => text,
+        })
+    }
+
+    /// Adds to `decision` what a policy says of a trace, unless one before has dropped it.
+    fn ask(
+        &self,
+        named: &Named,
+        trace: &Evidence<'_>,
+        limits: &Limits,
+        decision: &mut Decision,
+        count: &mut PolicyCount,
+    ) {
+        if *decision == Decision::Dropped {
+            return;
+        }
+        let verdict = named.policy.evaluate(trace, limits);
+        // What comes after the first match is asked for the threshold's sake alone.
+        if *decision == Decision::NotSampled || !self.first_match {
+            count.add(verdict, trace.digest);
+        }
+        let threshold = match verdict {
+            Verdict::NotSampled | Verdict::Failed => return,
+            Verdict::Dropped => return *decision = Decision::Dropped,
+            Verdict::Sampled(threshold) => Some(threshold),
+            Verdict::SampledUnknown => None,
+        };
+        match decision {
+            Decision::Keep(first) => first.threshold = union(first.threshold, threshold),
+            _ => {
+                let part = named.policy.part(trace, limits);
+                *decision = Decision::Keep(Kept { policy: named.index, part, threshold });
+            }
+        }
     }
 
     /// Lets limits choose. A trace that is dropped, or that has been asked for where that ends the matter, claims
@@ -160,6 +333,13 @@ impl Policies {
     fn choose(&self, traces: &[Evidence<'_>], limits: &mut Limits) {
         let mut open = traces.to_vec();
         for named in &self.policies {
+            if self.are_rules() {
+                let (own, others): (Vec<_>, _) =
+                    open.into_iter().partition(|trace| named.policy.applies(trace));
+                named.policy.choose(&own, limits);
+                open = others;
+                continue;
+            }
             named.policy.choose(&open, limits);
             if named.nature.drops || self.first_match {
                 open.retain(|trace| {
@@ -167,32 +347,6 @@ impl Policies {
                 });
             }
         }
-    }
-
-    fn decide_one(&self, trace: &Evidence<'_>, limits: &Limits, counts: &mut [PolicyCount]) -> Decision {
-        let mut kept: Option<Kept> = None;
-        for named in &self.policies {
-            let verdict = named.policy.evaluate(trace, limits);
-            // What comes after the first match is asked for the threshold's sake alone.
-            if kept.is_none() || !self.first_match {
-                counts[usize::from(named.index)].add(verdict);
-            }
-            let threshold = match verdict {
-                Verdict::NotSampled | Verdict::Failed => continue,
-                Verdict::Dropped => return Decision::Dropped,
-                Verdict::Sampled(threshold) => Some(threshold),
-                Verdict::SampledUnknown => None,
-            };
-            kept = Some(match kept {
-                None => Kept { policy: named.index, threshold },
-                Some(first) => Kept { threshold: union(first.threshold, threshold), ..first },
-            });
-        }
-        let Some(mut kept) = kept else { return Decision::NotSampled };
-        if self.spared_by_chance {
-            kept.threshold = None;
-        }
-        Decision::Keep(kept.after(trace.digest.head()))
     }
 
     /// Whether some policy drops traces.
@@ -210,35 +364,45 @@ impl Policies {
     }
 }
 
-impl Kept {
-    /// The same for spans that have passed the threshold `head` before, which is never lowered.
-    pub(crate) fn after(self, head: Option<Threshold>) -> Self {
-        Self {
-            threshold: self.threshold.map(|threshold| threshold.max(head.unwrap_or(Threshold::ALWAYS))),
-            ..self
+impl StandIn {
+    const ALL: [Self; 2] = [Self::Unmatched, Self::Eviction];
+
+    /// As upstream calls it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Unmatched => "_unmatched",
+            Self::Eviction => "_eviction",
         }
+    }
+}
+
+impl Kept {
+    /// The same for spans that have passed the threshold `head` before.
+    pub(crate) fn after(self, head: Option<Threshold>) -> Self {
+        Self { threshold: raised(self.threshold, head), ..self }
     }
 }
 
 impl Remembered {
     pub(crate) fn new(kept: Kept, now: Nanos) -> Self {
         let threshold = kept.threshold.map_or(u64::MAX, Threshold::get);
-        Self { threshold, decided: hundredths(now), policy: kept.policy }
+        Self { threshold, decided: Moment::of(now), policy: kept.policy, part: kept.part.unwrap_or(u16::MAX) }
     }
 
     pub(crate) fn kept(self) -> Kept {
-        Kept { policy: self.policy, threshold: Threshold::new(self.threshold) }
+        let part = Some(self.part).filter(|&part| part != u16::MAX);
+        Kept { policy: self.policy, part, threshold: Threshold::new(self.threshold) }
     }
 
     /// How long ago it was decided, in seconds.
     pub(crate) fn age(self, now: Nanos) -> f64 {
-        f64::from(hundredths(now).wrapping_sub(self.decided)) / 100.0
+        self.decided.age(now)
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "wraps around on purpose")]
-fn hundredths(time: Nanos) -> u32 {
-    (time / 10_000_000) as u32
+/// A threshold, if it is known, for spans that have passed `head` before, which is never lowered.
+fn raised(threshold: Option<Threshold>, head: Option<Threshold>) -> Option<Threshold> {
+    threshold.map(|threshold| threshold.max(head.unwrap_or(Threshold::ALWAYS)))
 }
 
 /// The threshold of what either of two policies keeps. With one unknown it is unknown, unless the other keeps
@@ -247,38 +411,5 @@ fn union(a: Option<Threshold>, b: Option<Threshold>) -> Option<Threshold> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (known, None) | (None, known) => known.filter(|&threshold| threshold == Threshold::ALWAYS),
-    }
-}
-
-impl AddAssign for PolicyCount {
-    fn add_assign(&mut self, other: Self) {
-        self.sampled += other.sampled;
-        self.not_sampled += other.not_sampled;
-        self.dropped += other.dropped;
-        self.failed += other.failed;
-    }
-}
-
-impl Sub for PolicyCount {
-    type Output = Self;
-
-    fn sub(self, before: Self) -> Self {
-        Self {
-            sampled: self.sampled - before.sampled,
-            not_sampled: self.not_sampled - before.not_sampled,
-            dropped: self.dropped - before.dropped,
-            failed: self.failed - before.failed,
-        }
-    }
-}
-
-impl PolicyCount {
-    fn add(&mut self, verdict: Verdict) {
-        match verdict {
-            Verdict::NotSampled => self.not_sampled += 1,
-            Verdict::Failed => self.failed += 1,
-            Verdict::Sampled(_) | Verdict::SampledUnknown => self.sampled += 1,
-            Verdict::Dropped => self.dropped += 1,
-        }
     }
 }

@@ -8,6 +8,7 @@
 use forebay_otlp::threshold::{Randomness, Threshold};
 use forebay_otlp::{Span, TraceId};
 
+use super::moment::Moment;
 use super::predicate::Bits;
 
 /// What is known about the spans of one trace.
@@ -29,8 +30,10 @@ pub struct Digest {
     /// The explicit randomness that spans came with: the least, should they disagree. `u64::MAX` if none did,
     /// so that merging is the minimum.
     randomness: u64,
-    /// Whether a span without parent has been seen.
+    /// Whether a root has been seen.
     pub root: bool,
+    /// When the first span came.
+    pub(crate) arrived: Moment,
 }
 
 impl Digest {
@@ -44,6 +47,7 @@ impl Digest {
         head: 0,
         randomness: u64::MAX,
         root: false,
+        arrived: Moment::UNKNOWN,
     };
 
     /// Adds what another piece of the trace knows.
@@ -56,16 +60,16 @@ impl Digest {
         self.head = self.head.max(other.head);
         self.randomness = self.randomness.min(other.randomness);
         self.root |= other.root;
+        self.arrived = self.arrived.min(other.arrived);
     }
 
-    /// Adds a span, its predicates and trace state aside.
+    /// Adds a span, whether it is a root, its predicates and its trace state aside.
     #[inline]
     pub fn add_span(&mut self, span: &Span) {
         self.start = self.start.min(span.start);
         self.end = self.end.max(span.end);
         self.bytes = self.bytes.saturating_add(span.body.end - span.body.start);
         self.spans = self.spans.saturating_add(1);
-        self.root |= span.root;
     }
 
     /// Adds what a span's `ot` tracestate member says.
@@ -100,10 +104,10 @@ mod tests {
     use super::*;
 
     fn digest() -> impl Strategy<Value = Digest> {
-        let times = (any::<u64>(), any::<u64>(), any::<u32>(), any::<u32>());
+        let times = (any::<u64>(), any::<u64>(), any::<u64>());
         let ot = (prop::option::of(0_u64..1 << 56), prop::option::of(0_u64..1 << 56));
-        (times, ot, any::<u128>(), any::<bool>()).prop_map(
-            |((start, end, bytes, spans), (th, rv), bits, root)| {
+        (times, any::<(u32, u32)>(), ot, any::<u128>(), any::<bool>()).prop_map(
+            |((start, end, arrived), (bytes, spans), (th, rv), bits, root)| {
                 let mut digest = Digest {
                     predicates: Bits::from_raw(bits),
                     start,
@@ -111,6 +115,7 @@ mod tests {
                     bytes,
                     spans,
                     root,
+                    arrived: Moment::of(arrived),
                     ..Digest::EMPTY
                 };
                 digest.add_head(th.and_then(Threshold::new), rv.and_then(Randomness::new));

@@ -11,10 +11,18 @@
 //! Decisions before a trace's time come one by one, in overload all of them. They are judged by the threshold that
 //! there is, which does not depend on them either. Whenever they have overdrawn the budget by another quarter of a
 //! burst, the probability halves; in a second that leaves something over, it doubles.
+//!
+//! A budget that is divided among kinds of traces ([`super::allocation`]) is state of the same sort.
 
+use std::time::Duration;
+
+use forebay_allocators::Learned;
 use forebay_otlp::threshold::{Randomness, Threshold};
 
+use super::allocation::{Allocation, Budget, BudgetNumber, Division};
 use super::digest::Digest;
+use super::fingerprint::FingerprintNumber;
+use super::policy::Evidence;
 use super::store::Nanos;
 
 /// What a limit counts.
@@ -41,12 +49,16 @@ pub(crate) struct LimitNumber(usize);
 
 /// The rates that policies have registered.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Rates(Vec<Rate>);
+pub(crate) struct Rates {
+    limits: Vec<Rate>,
+    budgets: Vec<Budget>,
+}
 
 /// The state of a processor's limits.
 #[derive(Debug)]
 pub struct Limits {
     limits: Vec<Limit>,
+    allocations: Vec<Allocation>,
     /// When budgets were last refilled.
     refilled: Nanos,
     /// When probabilities were last doubled.
@@ -72,20 +84,37 @@ const PROBABILITY_ONE: u64 = 1 << 56;
 
 impl Rates {
     pub(crate) fn add(&mut self, rate: Rate) -> LimitNumber {
-        self.0.push(rate);
-        LimitNumber(self.0.len() - 1)
+        self.limits.push(rate);
+        LimitNumber(self.limits.len() - 1)
+    }
+
+    pub(crate) fn add_budget(
+        &mut self,
+        policy: &str,
+        division: Division,
+        fingerprint: FingerprintNumber,
+    ) -> BudgetNumber {
+        let number = self.budgets.len();
+        let of_policy = |budget: &&Budget| budget.policy == policy;
+        let owner = match self.budgets.iter().filter(of_policy).count() {
+            0 => policy.to_owned(),
+            others => format!("{policy}#{}", others + 1),
+        };
+        self.budgets.push(Budget { division, fingerprint, policy: policy.to_owned(), owner });
+        BudgetNumber(number)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.limits.is_empty() && self.budgets.is_empty()
     }
 }
 
 impl Limits {
     /// Limits with their budgets full.
     pub(crate) fn new(rates: &Rates) -> Self {
-        let limits = rates.0.iter().map(|&rate| Limit::new(rate)).collect();
-        Self { limits, refilled: 0, relaxed: 0, early: false }
+        let limits = rates.limits.iter().map(|&rate| Limit::new(rate)).collect();
+        let allocations = rates.budgets.iter().map(Allocation::new).collect();
+        Self { limits, allocations, refilled: 0, relaxed: 0, early: false }
     }
 
     /// Begins a tick at `now`.
@@ -139,6 +168,41 @@ impl Limits {
     pub(crate) fn threshold(&self, number: LimitNumber, digest: &Digest) -> Option<Threshold> {
         let Limit { rate, threshold, .. } = &self.limits[number.0];
         threshold.filter(|_| rate.unit.weight(digest) <= rate.burst)
+    }
+
+    /// Tells a budget which traces it is divided among.
+    pub(crate) fn allocate(&mut self, number: BudgetNumber, traces: &[Evidence<'_>]) {
+        let now = Duration::from_nanos(self.refilled);
+        self.allocations[number.0].count(now, traces, self.early);
+    }
+
+    /// The threshold by which a budget judges a trace that it has been told of; `None` if it does not keep it.
+    pub(crate) fn allocated(&self, number: BudgetNumber, trace: &Evidence<'_>) -> Option<Threshold> {
+        self.allocations[number.0].threshold(trace)
+    }
+
+    /// What tells the kinds of traces apart among which a budget is divided.
+    pub(crate) fn fingerprint(&self, number: BudgetNumber) -> FingerprintNumber {
+        self.allocations[number.0].fingerprint
+    }
+
+    /// What budgets have learned, each with the policy that has it.
+    pub(crate) fn learned(&self) -> impl Iterator<Item = (&str, Learned)> {
+        self.allocations.iter().map(|allocation| (&*allocation.owner, allocation.learned()))
+    }
+
+    /// How many kinds of traces budgets tell apart, each with the policy that has it.
+    pub(crate) fn budget_keys(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.allocations.iter().map(|allocation| (&*allocation.owner, allocation.keys()))
+    }
+
+    /// Lets budgets begin with what `remembered` knows of their policies.
+    pub(crate) fn learn(&mut self, mut remembered: impl FnMut(&str) -> Option<Learned>) {
+        for allocation in &mut self.allocations {
+            if let Some(learned) = remembered(&allocation.owner) {
+                allocation.learn(&learned);
+            }
+        }
     }
 }
 

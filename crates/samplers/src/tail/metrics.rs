@@ -1,18 +1,29 @@
 //! The tail sampler's metrics, under the Collector's names where it has them.
 
+mod budgets;
+mod policies;
+mod rules;
+
 use std::time::Duration;
 
 use forebay_pipeline::{Ledger, Telemetry};
+use prometheus::local::LocalHistogram;
 use prometheus::{Histogram, IntCounter, IntGauge};
 
+use self::budgets::BudgetMetrics;
+use self::policies::PolicyCounters;
+use self::rules::RuleMetrics;
+use super::decision::Policies;
 use super::sampler::TailSampler;
 use super::stats::Stats;
+use super::waits::Reason;
 
 /// One shard's part in the processor's metrics, which all shards add to.
 pub(super) struct Metrics {
     published: Stats,
     pending_traces: i64,
     pending_bytes: i64,
+    allowed_bytes: i64,
     buffered: IntGauge,
     not_sampled: IntCounter,
     abandoned: IntCounter,
@@ -28,11 +39,16 @@ pub(super) struct Metrics {
     unknown_head_spans: IntCounter,
     decision_latency: Histogram,
     late_span_age: Histogram,
+    /// By reason, in its order.
+    removal_ages: [LocalHistogram; Reason::ALL.len()],
     traces_on_memory: IntGauge,
     bytes_on_memory: IntGauge,
+    bytes_allowed: IntGauge,
     /// Traces that a policy could not judge.
     evaluation_errors: IntCounter,
     policies: Vec<PolicyCounters>,
+    rules: Option<RuleMetrics>,
+    budgets: Option<BudgetMetrics>,
 }
 
 /// Bounds as upstream's.
@@ -40,19 +56,11 @@ const DECISION_MILLISECONDS: &[f64] = &[
     1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 150.0, 200.0, 300.0, 400.0, 500.0, 750.0, 1e3, 2e3, 3e3,
     4e3, 5e3, 1e4, 2e4, 3e4, 5e4,
 ];
-const LATE_SECONDS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0];
-
-/// What a policy has said.
-struct PolicyCounters {
-    executions: IntCounter,
-    sampled: IntCounter,
-    not_sampled: IntCounter,
-    dropped: IntCounter,
-}
+const AGE_SECONDS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0];
 
 impl Metrics {
     /// The metrics of processor `id` (`tail_sampling/slow`) with these policies.
-    pub(super) fn new(id: &str, policies: &[String], telemetry: &Telemetry, ledger: &Ledger) -> Self {
+    pub(super) fn new(id: &str, policies: &Policies, telemetry: &Telemetry, ledger: &Ledger) -> Self {
         let counter =
             |name, help: &str| telemetry.counters(name, help, &["processor"]).with_label_values(&[id]);
         let gauge = |name, help: &str| telemetry.gauges(name, help, &["processor"]).with_label_values(&[id]);
@@ -69,33 +77,17 @@ impl Metrics {
             "Late spans that got their trace's decision, by whether that was to keep it.",
             &["processor", "sampled"],
         );
-        let by_policy = telemetry.counters(
-            "otelcol_processor_tail_sampling_count_traces_sampled",
-            "Traces that a policy asked for or did not.",
-            &["processor", "policy", "sampled", "decision"],
+        let removal_age = telemetry.histograms(
+            "otelcol_processor_tail_sampling_sampling_trace_removal_age",
+            "Seconds from a trace's arrival to its decision, rounded down, by why it was decided.",
+            &["processor", "reason"],
+            AGE_SECONDS,
         );
-        let executions = telemetry.counters(
-            "otelcol_processor_tail_sampling_sampling_policy_execution_count",
-            "Traces that a policy was asked of.",
-            &["processor", "policy"],
-        );
-        let policy = |name: &String| {
-            // As upstream: a policy of a named processor is called by both names.
-            let label = id
-                .split_once('/')
-                .map_or_else(|| name.clone(), |(_, processor)| format!("{processor}.{name}"));
-            let count = |sampled, decision| by_policy.with_label_values(&[id, &label, sampled, decision]);
-            PolicyCounters {
-                executions: executions.with_label_values(&[id, &label]),
-                sampled: count("true", "sampled"),
-                not_sampled: count("false", "not_sampled"),
-                dropped: count("false", "dropped"),
-            }
-        };
         Self {
-            published: Stats::new(policies.len()),
+            published: Stats::new(policies.names().len()),
             pending_traces: 0,
             pending_bytes: 0,
+            allowed_bytes: 0,
             buffered: ledger.buffered.clone(),
             not_sampled: ledger.dropped("not_sampled"),
             abandoned: ledger.dropped("shutdown"),
@@ -136,23 +128,33 @@ impl Metrics {
             late_span_age: histogram(
                 "otelcol_processor_tail_sampling_sampling_late_span_age",
                 "Seconds from a trace's decision to the arrival of spans that get it, where it was to keep them.",
-                LATE_SECONDS,
+                AGE_SECONDS,
             ),
+            removal_ages: Reason::ALL
+                .map(|reason| removal_age.with_label_values(&[id, reason.name()]).local()),
             traces_on_memory: gauge(
                 "otelcol_processor_tail_sampling_sampling_traces_on_memory",
                 "Traces that wait for their decision.",
             ),
-            bytes_on_memory: gauge(
-                "forebay_tail_sampling_pending_bytes",
-                "Bytes that pending spans and their envelopes hold.",
+            bytes_on_memory: gauge("forebay_tail_sampling_pending_bytes", "Bytes that pending traces hold."),
+            bytes_allowed: gauge(
+                "forebay_tail_sampling_pending_bytes_limit",
+                "Bytes that pending traces may hold.",
             ),
-            policies: policies.iter().map(policy).collect(),
+            policies: PolicyCounters::of_all(id, policies.names(), telemetry),
+            rules: policies.are_rules().then(|| RuleMetrics::new(id, policies.names(), telemetry)),
+            budgets: policies.are_limited().then(|| BudgetMetrics::new(id, telemetry)),
         }
     }
 
     /// Adds what the shard has done since the last time.
     pub(super) fn publish(&mut self, sampler: &mut TailSampler) {
         sampler.take_late_ages().into_iter().for_each(|age| self.late_span_age.observe(age));
+        for wait in sampler.take_waits() {
+            let ages = &self.removal_ages[wait.reason as usize];
+            (0..wait.traces).for_each(|_| ages.observe(f64::from(wait.seconds)));
+        }
+        self.removal_ages.iter().for_each(LocalHistogram::flush);
         let (now, before) = (sampler.stats(), &self.published);
         self.not_sampled
             .inc_by(now.dropped_spans - before.dropped_spans + now.late_dropped - before.late_dropped);
@@ -169,16 +171,23 @@ impl Metrics {
         self.buffered.add(now.pending_spans.wrapping_sub(before.pending_spans).cast_signed());
         let counts = now.policies.iter().zip(&before.policies);
         for (policy, (now, before)) in self.policies.iter().zip(counts) {
-            let news = *now - *before;
-            policy.executions.inc_by(news.sampled + news.not_sampled + news.dropped + news.failed);
-            policy.sampled.inc_by(news.sampled);
-            policy.not_sampled.inc_by(news.not_sampled);
-            policy.dropped.inc_by(news.dropped);
-            self.evaluation_errors.inc_by(news.failed);
+            policy.add(now, before);
+            self.evaluation_errors.inc_by(now.failed - before.failed);
+        }
+        if let Some(rules) = &self.rules {
+            rules.add(now, before);
         }
         self.published.clone_from(now);
+        let traces = self.pending_traces;
         move_gauge(&self.traces_on_memory, &mut self.pending_traces, sampler.pending_traces());
-        move_gauge(&self.bytes_on_memory, &mut self.pending_bytes, sampler.pending_bytes());
+        if let Some(rules) = &self.rules {
+            rules.publish(sampler, self.pending_traces - traces);
+        }
+        if let Some(budgets) = &self.budgets {
+            budgets.publish(sampler);
+        }
+        move_gauge(&self.bytes_on_memory, &mut self.pending_bytes, sampler.bytes_in_use());
+        move_gauge(&self.bytes_allowed, &mut self.allowed_bytes, sampler.bytes_allowed());
     }
 
     /// Counts how long the decisions of a tick took.

@@ -4,6 +4,7 @@
 //! single spans and the rates it has to keep, and answers for a whole trace from the [`Digest`] and the state of
 //! the [`Limits`] alone. A new type is a new file and a line in `TYPES`.
 
+mod adaptive;
 mod always_sample;
 mod and;
 mod boolean_attribute;
@@ -15,16 +16,22 @@ mod not;
 mod numeric_attribute;
 mod ottl_condition;
 mod probabilistic;
+mod rule;
 mod span_count;
 mod status_code;
 mod string_attribute;
 mod trace_flags;
 mod trace_state;
 
+pub(crate) use self::ottl_condition::condition;
+pub(crate) use self::rule::{Rule, sampling_percentage};
+
+use forebay_allocators::Key;
 use forebay_config::Table;
 use forebay_otlp::TraceId;
 use forebay_otlp::threshold::{Randomness, Threshold};
 
+use super::allocation::BudgetNumber;
 use super::digest::Digest;
 use super::limits::{Limits, Rates};
 use super::predicate::{Bits, Predicate, Predicates};
@@ -39,13 +46,15 @@ pub struct Evidence<'a> {
     pub randomness: Randomness,
     /// What its spans have shown so far.
     pub digest: &'a Digest,
+    /// The keys of its fingerprints, if policies ask for some.
+    pub keys: &'a [Key],
 }
 
 impl<'a> Evidence<'a> {
     /// What `digest` says of a trace.
     #[must_use]
     pub fn new(trace_id: TraceId, digest: &'a Digest) -> Self {
-        Self { trace_id, randomness: digest.randomness(trace_id), digest }
+        Self { trace_id, randomness: digest.randomness(trace_id), digest, keys: &[] }
     }
 }
 
@@ -67,6 +76,11 @@ pub enum Verdict {
 
 /// One compiled policy.
 pub trait Policy: Send + Sync {
+    /// Whether the trace is one that it is for.
+    fn applies(&self, _trace: &Evidence<'_>) -> bool {
+        true
+    }
+
     /// Judges a trace by its evidence.
     fn evaluate(&self, trace: &Evidence<'_>, limits: &Limits) -> Verdict;
 
@@ -75,6 +89,26 @@ pub trait Policy: Send + Sync {
 
     /// What its answers are made of.
     fn nature(&self) -> Nature;
+
+    /// The threshold by which it judges a trace, if it judges by one.
+    fn threshold(&self, _trace: &Evidence<'_>, _limits: &Limits) -> Option<Threshold> {
+        None
+    }
+
+    /// The budget that it divides among kinds of traces.
+    fn budget(&self) -> Option<BudgetNumber> {
+        None
+    }
+
+    /// The names of its parts, where it is worth recording which of them has kept a trace.
+    fn parts(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Which of [`Self::parts`] has asked for a trace that the policy asks for.
+    fn part(&self, _trace: &Evidence<'_>, _limits: &Limits) -> Option<u16> {
+        None
+    }
 }
 
 /// What a policy's answers are made of.
@@ -96,6 +130,8 @@ pub struct Nature {
 pub(crate) struct Compiler<'a> {
     pub(crate) predicates: &'a mut Predicates,
     pub(crate) rates: &'a mut Rates,
+    /// What the policy is called that is being read.
+    pub(crate) name: String,
     pub(crate) compatibility: Compatibility,
 }
 
@@ -104,6 +140,8 @@ type Read = fn(&Table<'_>, &mut Compiler<'_>) -> Option<Box<dyn Policy>>;
 
 /// Policy types by their name in `type:`.
 const TYPES: &[(&str, Read)] = &[
+    ("adaptive_percentage", adaptive::read_percentage),
+    ("adaptive_throughput", adaptive::read_throughput),
     ("always_sample", always_sample::read),
     ("and", and::read),
     ("boolean_attribute", boolean_attribute::read),
@@ -171,7 +209,7 @@ impl Verdict {
     }
 
     /// Of a choice by threshold; without one, nothing is chosen.
-    fn above(threshold: Option<Threshold>, randomness: Randomness) -> Self {
+    pub(crate) fn above(threshold: Option<Threshold>, randomness: Randomness) -> Self {
         match threshold {
             Some(threshold) if threshold.keeps(randomness) => Self::Sampled(threshold),
             _ => Self::NotSampled,
@@ -189,7 +227,15 @@ impl Verdict {
     }
 }
 
-impl Compiler<'_> {
+impl<'a> Compiler<'a> {
+    pub(crate) fn new(
+        predicates: &'a mut Predicates,
+        rates: &'a mut Rates,
+        compatibility: Compatibility,
+    ) -> Self {
+        Self { predicates, rates, compatibility, name: String::new() }
+    }
+
     /// Reads a policy of a processor's list.
     pub(crate) fn policy(&mut self, entry: &Table<'_>) -> Option<Box<dyn Policy>> {
         self.one_of(entry, |_| true)

@@ -5,19 +5,27 @@
 //! for the bits that its trace still lacks, and attributes whose keys nobody names cost a comparison of
 //! lengths.
 
-use std::collections::HashMap;
+mod attributes;
+mod test;
+
+use std::collections::BTreeMap;
 use std::ops::{BitOr, BitOrAssign};
+use std::sync::Arc;
 
 use forebay_otlp::attribute::{
-    AnyValue, Attribute, SPAN_ATTRIBUTES, attribute_messages, resource_attribute_messages,
+    SPAN_ATTRIBUTES, attribute_messages, resource_attribute_messages, scope_attribute_messages,
 };
 use forebay_otlp::tracestate::TraceState;
 use forebay_otlp::{Span, StatusCode};
 use forebay_ottl::{
     Condition, ConditionMask, ConditionSet, EnvelopeSlots, EvalError, Scratch, Subject, TooManyConditions,
 };
-use regex::bytes::RegexSet;
 use thiserror::Error;
+
+use self::attributes::Attributes;
+use self::test::{CompiledTest, Reading};
+use super::fingerprint::{Collected, FingerprintNumber, Fingerprints, Places, Selector, Values};
+use crate::Compatibility;
 
 /// A set of predicates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,6 +95,9 @@ pub enum PredicateError {
     /// Conditions have a bound of their own.
     #[error("{0} in one tail_sampling processor")]
     Conditions(#[from] TooManyConditions),
+    /// So have fingerprints.
+    #[error("more than 256 distinct attributes in the fingerprints of one processor")]
+    TooManySelectors,
 }
 
 /// The distinct predicates of a processor's policies, compiled.
@@ -95,10 +106,10 @@ pub struct Predicates {
     distinct: Vec<(Predicate, Bits)>,
     /// The predicates that each status code satisfies.
     by_status: [Bits; 4],
-    by_key: HashMap<Box<[u8]>, Key, foldhash::fast::RandomState>,
-    /// Bit `min(length, 63)` of each key in `by_key`.
-    key_lengths: u64,
-    /// The predicates in `by_key`.
+    attributes: Attributes,
+    /// Whether attributes are read as the Collector reads them.
+    coerces: bool,
+    /// The predicates on attributes.
     on_attributes: Bits,
     sampled_flag: Bits,
     /// Keys and values of trace states' members.
@@ -110,23 +121,22 @@ pub struct Predicates {
     answers: Vec<Answer>,
     /// The bits of all conditions.
     on_conditions: Bits,
-}
-
-/// An attribute's key that somebody asks for.
-#[derive(Debug)]
-struct Key {
-    /// A bit of its own: there are no more keys than predicates.
-    own: Bits,
-    tests: Vec<(Bits, CompiledTest)>,
+    /// The condition that tells which spans are roots, if it is not that they have no parent.
+    root: Option<usize>,
+    fingerprints: Fingerprints,
+    /// Where fingerprints look for attributes.
+    selected: Places,
 }
 
 /// What a condition's answer means.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Answer {
     holds: Bits,
     /// Set if it fails; it is not asked any more then.
     failed: Bits,
     logged: bool,
+    /// What its failures are counted for, if they are counted.
+    rule: Option<Arc<str>>,
 }
 
 /// A span of which predicates are asked.
@@ -144,16 +154,14 @@ pub(crate) struct Asked<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Workspace {
     scratch: Scratch,
+    /// Whether the last span was a root.
+    pub(crate) root: bool,
+    /// What fingerprints have asked of spans since this was cleared.
+    pub(crate) collected: Collected,
     /// The last failure of a condition that wants it logged.
     pub(crate) failure: Option<EvalError>,
-}
-
-#[derive(Debug)]
-enum CompiledTest {
-    OneOf(Vec<Box<[u8]>>),
-    Matches(RegexSet),
-    Is(bool),
-    Within { min: Option<i64>, max: Option<i64> },
+    /// How many conditions of rules have failed since somebody last asked, by rule.
+    pub(crate) failures: BTreeMap<Arc<str>, u64>,
 }
 
 /// The bit of a span's `flags` for the W3C flag `sampled`.
@@ -201,6 +209,16 @@ impl BitOrAssign for Bits {
 }
 
 impl Predicates {
+    /// No predicates, with values of attributes to be read like that.
+    pub(crate) fn new(compatibility: Compatibility) -> Self {
+        Self { coerces: compatibility.attribute_coercion, ..Self::default() }
+    }
+
+    /// How attributes are read that the Collector would read like that.
+    fn reading(&self, of: Reading) -> Reading {
+        if self.coerces { of } else { Reading::Strict }
+    }
+
     /// The bit of `predicate`, which equal predicates share.
     ///
     /// # Errors
@@ -217,10 +235,7 @@ impl Predicates {
         match &predicate {
             Predicate::Status(codes) => codes.iter().for_each(|&code| self.by_status[code as usize] |= bit),
             Predicate::Attribute { key, .. } => {
-                let own = Bits::one(self.by_key.len());
-                let entry = self.by_key.entry(key.as_bytes().into());
-                entry.or_insert(Key { own, tests: Vec::new() }).tests.extend(test.map(|test| (bit, test)));
-                self.key_lengths |= length_bit(key.len());
+                self.attributes.key(key)?.tests.extend(test.map(|test| (bit, test)));
                 self.on_attributes |= bit;
             }
             Predicate::SampledFlag => self.sampled_flag = bit,
@@ -244,13 +259,73 @@ impl Predicates {
     ) -> Result<(Bits, Option<Bits>), PredicateError> {
         let holds = self.next_bit()?;
         let failed = if mode == ErrorMode::Propagate { Some(self.next_bit()?) } else { None };
-        for condition in conditions {
-            self.conditions.add(condition)?;
-            let logged = mode == ErrorMode::Ignore;
-            self.answers.push(Answer { holds, failed: failed.unwrap_or_default(), logged });
-        }
-        self.on_conditions |= holds | failed.unwrap_or_default();
+        let answer = Answer {
+            holds,
+            failed: failed.unwrap_or_default(),
+            logged: mode == ErrorMode::Ignore,
+            rule: None,
+        };
+        conditions.into_iter().try_for_each(|condition| self.ask(condition, answer.clone()).map(drop))?;
         Ok((holds, failed))
+    }
+
+    /// The bit of "this condition holds for some span". Its failures are logged, and counted for `rule`.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub(crate) fn add_rule_condition(
+        &mut self,
+        condition: Condition,
+        rule: &str,
+    ) -> Result<Bits, PredicateError> {
+        let holds = self.next_bit()?;
+        self.ask(condition, Answer { holds, logged: true, rule: Some(rule.into()), ..Answer::default() })?;
+        Ok(holds)
+    }
+
+    /// The number of a condition whose answer means this.
+    fn ask(&mut self, condition: Condition, answer: Answer) -> Result<usize, PredicateError> {
+        let number = self.conditions.add(condition)?;
+        self.on_conditions |= answer.settles();
+        self.answers.push(answer);
+        Ok(number)
+    }
+
+    /// The number of the fingerprint that is made of these attributes.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub(crate) fn add_fingerprint(
+        &mut self,
+        selectors: Vec<Selector>,
+    ) -> Result<FingerprintNumber, PredicateError> {
+        let number = self.fingerprints.add(selectors).ok_or(PredicateError::TooManySelectors)?;
+        let known: Vec<_> =
+            self.fingerprints.selectors().map(|(number, selector)| (number, selector.clone())).collect();
+        for (number, Selector { places, key }) in known {
+            let entry = self.attributes.key(&key)?;
+            if !entry.selectors.contains(&(number, places)) {
+                entry.selectors.push((number, places));
+            }
+            self.selected = self.selected.and(places);
+        }
+        Ok(number)
+    }
+
+    /// The fingerprints of traces.
+    pub(crate) fn fingerprints(&self) -> &Fingerprints {
+        &self.fingerprints
+    }
+
+    /// Lets a condition tell which spans are roots. Its failures are logged, and counted for `rule`.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub(crate) fn set_root(&mut self, condition: Condition, rule: &str) -> Result<(), PredicateError> {
+        // It is asked of every span, so its answer settles nothing.
+        let answer = Answer { logged: true, rule: Some(rule.into()), ..Answer::default() };
+        self.root = Some(self.ask(condition, answer)?);
+        Ok(())
     }
 
     fn next_bit(&mut self) -> Result<Bits, PredicateError> {
@@ -268,15 +343,19 @@ impl Predicates {
         if asked.span.flags & W3C_SAMPLED != 0 {
             found |= self.sampled_flag;
         }
-        if !found.contains(self.on_attributes) {
-            found |= self.of_attributes(attribute_messages(asked.body, SPAN_ATTRIBUTES), found);
-        }
         if !self.by_member.is_empty() && !asked.trace_state.is_empty() {
             found |= self.of_trace_state(asked.trace_state);
         }
+        workspace.root = self.root.is_none() && asked.span.root;
         if let Some(envelope) = asked.envelope {
             let subject = Subject { span: asked.body, envelope, now_unix_nano: asked.now_unix_nano };
             found |= self.of_conditions(&subject, found, workspace);
+        }
+        let places = if workspace.root { Places::SPAN.and(Places::ROOT) } else { Places::SPAN };
+        if !found.contains(self.on_attributes) || self.selected.meet(places) {
+            let attributes = attribute_messages(asked.body, SPAN_ATTRIBUTES);
+            let reading = self.reading(Reading::OfSpan);
+            found |= self.attributes.walk(attributes, found, reading, places, &mut workspace.collected);
         }
         found
     }
@@ -307,16 +386,22 @@ impl Predicates {
             known.for_each(|(index, _)| closed.insert(index));
             open = open.without(closed);
         }
-        let Workspace { scratch, failure } = workspace;
+        let Workspace { scratch, failure, failures, root, .. } = workspace;
         self.conditions.evaluate(subject, open, scratch, |index, outcome| {
             let answer = &self.answers[index];
             match outcome {
                 _ if settled(answer, found) => {}
-                Ok(()) => found |= answer.holds,
+                Ok(()) => {
+                    found |= answer.holds;
+                    *root |= self.root == Some(index);
+                }
                 Err(error) => {
                     found |= answer.failed;
                     if answer.logged {
                         failure.get_or_insert_with(|| error.clone());
+                    }
+                    if let Some(rule) = &answer.rule {
+                        *failures.entry(Arc::clone(rule)).or_default() += 1;
                     }
                 }
             }
@@ -331,35 +416,32 @@ impl Predicates {
 
     /// The predicates that the resource in an envelope's resource description satisfies.
     pub(crate) fn of_resource(&self, description: &[u8]) -> Bits {
-        if self.by_key.is_empty() {
+        if self.on_attributes == Bits::NONE {
             return Bits::default();
         }
-        self.of_attributes(resource_attribute_messages(description), Bits::default())
+        let attributes = resource_attribute_messages(description);
+        let reading = self.reading(Reading::OfResource);
+        self.attributes.walk(attributes, Bits::default(), reading, Places::NONE, &mut Collected::default())
     }
 
-    /// As upstream, of several attributes with one key the first counts.
-    fn of_attributes<'a>(&self, messages: impl Iterator<Item = &'a [u8]>, known: Bits) -> Bits {
-        let (mut found, mut seen) = (known, Bits::NONE);
-        for message in messages {
-            let mut key = None;
-            let attribute = Attribute::parse_if(message, |name| {
-                if self.key_lengths & length_bit(name.len()) != 0 {
-                    key = self.by_key.get(name);
-                }
-                key.is_some()
-            });
-            if let (Ok(Some(attribute)), Some(key)) = (attribute, key)
-                && !seen.has_any(key.own)
-            {
-                seen |= key.own;
-                for (bit, test) in &key.tests {
-                    if !found.has_any(*bit) && test.passes(attribute.value) {
-                        found |= *bit;
-                    }
-                }
-            }
+    /// The values that fingerprints have of the resource and the scope that two descriptions are about.
+    pub(crate) fn values_of(&self, resource: &[u8], scope: &[u8]) -> Values<'static> {
+        let mut collected = Collected::default();
+        if self.selected.meet(Places::RESOURCE) {
+            let attributes = resource_attribute_messages(resource);
+            self.attributes.walk(
+                attributes,
+                Bits::default(),
+                Reading::Strict,
+                Places::RESOURCE,
+                &mut collected,
+            );
         }
-        found
+        if self.selected.meet(Places::SCOPE) {
+            let attributes = scope_attribute_messages(scope);
+            self.attributes.walk(attributes, Bits::default(), Reading::Strict, Places::SCOPE, &mut collected);
+        }
+        Values::default().union(collected.iter().map(|(selector, value)| (selector, Some(value))))
     }
 }
 
@@ -370,47 +452,11 @@ impl Answer {
     }
 }
 
-fn length_bit(length: usize) -> u64 {
-    1 << length.min(63)
-}
-
 /// What is wrong, without the drawing above it, which does not fit on a line.
 fn reason(error: &regex::Error) -> String {
     let text = error.to_string();
     let last = text.lines().last().unwrap_or_default().trim();
     last.strip_prefix("error: ").unwrap_or(last).to_owned()
-}
-
-impl CompiledTest {
-    fn new(test: &AttributeTest) -> Result<Self, PredicateError> {
-        Ok(match test {
-            AttributeTest::OneOf(values) => {
-                let values = values.iter().filter(|value| !value.is_empty());
-                Self::OneOf(values.map(|value| value.as_bytes().into()).collect())
-            }
-            AttributeTest::Matches(patterns) => Self::Matches(RegexSet::new(patterns)?),
-            &AttributeTest::Is(value) => Self::Is(value),
-            &AttributeTest::Within { min, max } => Self::Within { min, max },
-        })
-    }
-
-    fn passes(&self, value: AnyValue<'_>) -> bool {
-        match (self, value) {
-            (Self::OneOf(values), AnyValue::String(string)) => values.iter().any(|value| **value == *string),
-            (Self::Matches(patterns), AnyValue::String(string)) => {
-                !string.is_empty() && patterns.is_match(string)
-            }
-            (Self::Is(wanted), AnyValue::Bool(value)) => *wanted == value,
-            (Self::Within { min, max }, AnyValue::Int(number)) => {
-                min.is_none_or(|min| number >= min) && max.is_none_or(|max| number <= max)
-            }
-            #[expect(clippy::cast_precision_loss, reason = "a double is compared as a double")]
-            (Self::Within { min, max }, AnyValue::Double(number)) => {
-                min.is_none_or(|min| number >= min as f64) && max.is_none_or(|max| number <= max as f64)
-            }
-            _ => false,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::config::{TailConfig, nanos};
+use super::learned::LearnedRates;
 use super::metrics::Metrics;
 use super::sampler::{Output, Remember, Settings, TailSampler};
 use super::store::{LOG_BYTES_MAX, Nanos};
@@ -44,6 +45,8 @@ pub struct Grant {
     pub shards: usize,
     /// Whether the policy that kept a trace is recorded on its spans.
     pub record_policy: bool,
+    /// What samplers before have learned, and where this one's budgets leave what they learn.
+    pub learned: LearnedRates,
 }
 
 /// Spans for one shard.
@@ -66,6 +69,7 @@ struct Shard {
     ledger: Ledger,
     metrics: Metrics,
     drop_pending: bool,
+    learned: LearnedRates,
     /// The processor's name, for the log.
     id: String,
     failures_logged: Throttle,
@@ -109,8 +113,9 @@ impl TailProcessor {
                 budget: grant.budget.clone(),
                 held: grant.budget.charge(0),
                 ledger: ledger.clone(),
-                metrics: Metrics::new(id, settings.policies.names(), telemetry, &ledger),
+                metrics: Metrics::new(id, &settings.policies, telemetry, &ledger),
                 drop_pending,
+                learned: grant.learned.clone(),
                 id: id.to_owned(),
                 failures_logged: Throttle::new(),
             };
@@ -195,6 +200,8 @@ fn settings(config: &TailConfig, grant: &Grant, shards: usize) -> Settings {
 impl Shard {
     async fn run(mut self, mut queue: mpsc::Receiver<Job>, mut deadline: watch::Receiver<Option<Instant>>) {
         let mut out = Vec::new();
+        self.sampler.learn(|policy| self.learned.get(&self.id, policy));
+        self.settle(&mut out);
         loop {
             let due = self.sampler.next_due().map(|due| self.epoch + Duration::from_nanos(due));
             tokio::select! {
@@ -226,6 +233,7 @@ impl Shard {
         let begun = Instant::now();
         self.sampler.decide_due(self.now(), out);
         self.metrics.decided_within(begun.elapsed());
+        self.sampler.learned().for_each(|(policy, learned)| self.learned.put(&self.id, policy, learned));
     }
 
     fn accept(&mut self, job: Job, out: &mut Vec<Output>) {

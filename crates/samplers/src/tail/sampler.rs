@@ -6,8 +6,10 @@
 
 mod deciding;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use forebay_allocators::Learned;
 use forebay_otlp::threshold::{Randomness, Threshold};
 use forebay_otlp::tracestate::TraceState;
 use forebay_otlp::{Envelopes, Span, Splicer, without_leading_trace_id};
@@ -16,11 +18,13 @@ use forebay_ottl::EvalError;
 use super::config::SamplingStrategy;
 use super::decision::{Decision, Kept, Policies, Remembered};
 use super::limits::Limits;
+use super::moment::Moment;
 use super::predicate::{Asked, Workspace};
 use super::recent::{Recent, RecentSet};
 use super::stamp::Stamps;
-use super::stats::Stats;
+use super::stats::{RuleDecision, Stats};
 use super::store::{Flags, Nanos, SlotNumber, Store};
+use super::waits::{Wait, Waits};
 
 /// What one shard needs to know.
 #[derive(Clone)]
@@ -37,6 +41,8 @@ pub struct Settings {
     pub maximum_trace_bytes: Option<u32>,
     /// A trace with more bytes of spans is decided on what has come of it: none is to fill the shard.
     pub trace_bytes: u32,
+    /// The same for one with so many spans.
+    pub trace_spans: u32,
     /// Whether the caller makes senders wait while the sampler is full, rather than that traces are decided early.
     pub block_on_overflow: bool,
     /// What pending traces may hold, in bytes. Beyond it the oldest are decided early.
@@ -96,6 +102,9 @@ pub struct TailSampler {
     found: Vec<Option<SlotNumber>>,
     /// For late spans of kept traces, how many seconds after the decision they came.
     late_ages: Vec<f64>,
+    waits: Waits,
+    /// The traces that rules have decided, since somebody last asked.
+    rule_decisions: Vec<RuleDecision>,
     /// The last time that was given.
     now: Nanos,
     /// For each envelope of the request at hand, its number in the store once it is needed.
@@ -113,12 +122,17 @@ impl TailSampler {
     /// A shard without traces.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        let names = settings.record_policy.then(|| settings.policies.names().to_vec());
+        let policies = &settings.policies;
+        let stamps = if policies.are_rules() {
+            Stamps::of_rules(policies.names().to_vec())
+        } else {
+            Stamps::new(settings.record_policy.then(|| policies.names_with_parts()))
+        };
         Self {
             store: Store::new(settings.tick()),
             kept: settings.remember_kept.decisions(),
             dropped: settings.remember_dropped.traces(),
-            stamps: Stamps::new(names),
+            stamps,
             stats: Stats::new(settings.policies.names().len()),
             limits: settings.policies.limits(),
             workspace: Workspace::default(),
@@ -130,6 +144,8 @@ impl TailSampler {
             leaving: Vec::new(),
             leaving_bytes: 0,
             late_ages: Vec::new(),
+            waits: Waits::default(),
+            rule_decisions: Vec::new(),
             now: 0,
             interned: Vec::new(),
             settings,
@@ -175,12 +191,13 @@ impl TailSampler {
                     self.stats.traces += 1;
                     let due = now.saturating_add(self.settings.decision_wait);
                     let slot = self.store.traces.insert(trace_id);
+                    self.store.traces.slot_mut(slot).digest.arrived = Moment::of(now);
                     self.store.schedule.push(&mut self.store.traces, slot, due);
                     slot
                 }
             };
-            self.append(request, envelopes, slot, run, now);
-            self.reconsider(slot, run, now);
+            let root = self.append(request, envelopes, slot, run, now);
+            self.reconsider(slot, root, now);
         }
         self.found = found;
         self.write_late(request, envelopes, &late, out);
@@ -224,9 +241,31 @@ impl TailSampler {
         self.store.span_bytes()
     }
 
+    /// Bytes that pending traces hold, of those that [`Settings::pending_bytes`] allows.
+    #[must_use]
+    pub fn bytes_in_use(&self) -> usize {
+        self.store.in_use()
+    }
+
+    /// What [`Settings::pending_bytes`] allows.
+    #[must_use]
+    pub const fn bytes_allowed(&self) -> usize {
+        self.settings.pending_bytes
+    }
+
     /// Why a condition could not be evaluated, if one that wants it told has failed since the last call.
     pub fn take_failure(&mut self) -> Option<EvalError> {
         self.workspace.failure.take()
+    }
+
+    /// How many conditions of rules have failed since the last call, by rule.
+    pub(crate) fn take_rule_failures(&mut self) -> BTreeMap<Arc<str>, u64> {
+        std::mem::take(&mut self.workspace.failures)
+    }
+
+    /// The traces that rules have decided since the last call.
+    pub(crate) fn take_rule_decisions(&mut self) -> impl Iterator<Item = RuleDecision> {
+        self.rule_decisions.drain(..)
     }
 
     /// For the late spans of kept traces that came since the last call, how many seconds after the decision: one
@@ -235,15 +274,42 @@ impl TailSampler {
         std::mem::take(&mut self.late_ages)
     }
 
+    /// How long the traces had waited that have been decided since the last call.
+    pub(crate) fn take_waits(&mut self) -> impl Iterator<Item = Wait> {
+        self.waits.drain()
+    }
+
+    /// What budgets have learned, each with the policy that has it.
+    pub fn learned(&self) -> impl Iterator<Item = (&str, Learned)> {
+        self.limits.learned()
+    }
+
+    /// How many kinds of traces budgets tell apart, each with the policy that has it.
+    pub(crate) fn budget_keys(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.limits.budget_keys()
+    }
+
+    /// Lets budgets begin with what `remembered` knows of their policies.
+    pub fn learn(&mut self, remembered: impl FnMut(&str) -> Option<Learned>) {
+        self.limits.learn(remembered);
+    }
+
     /// What has happened so far.
     #[must_use]
     pub fn stats(&self) -> &Stats {
         &self.stats
     }
 
-    /// Adds a run of spans to a pending trace.
+    /// Adds a run of spans to a pending trace. Returns whether one is a root.
     #[inline]
-    fn append(&mut self, request: &[u8], envelopes: &Envelopes, slot: SlotNumber, run: &[Span], now: Nanos) {
+    fn append(
+        &mut self,
+        request: &[u8],
+        envelopes: &Envelopes,
+        slot: SlotNumber,
+        run: &[Span],
+        now: Nanos,
+    ) -> bool {
         let now_unix_nano = self.settings.epoch_unix_nano.saturating_add(now);
         let predicates = self.settings.policies.predicates();
         let envelope = *self.interned[run[0].envelope as usize].get_or_insert_with(|| {
@@ -252,6 +318,8 @@ impl TailSampler {
         let digest = &mut self.store.traces.slot_mut(slot).digest;
         let (of_envelope, slots) = self.store.envelopes.facts(envelope);
         digest.predicates |= of_envelope;
+        self.workspace.collected.clear();
+        let mut root = false;
         let mut flags = Flags { elided: true, trace_state: false };
         let trace_id = run[0].trace_id.to_bytes();
         for span in run {
@@ -260,6 +328,7 @@ impl TailSampler {
                 Asked { span, body, trace_state: trace_state(request, span), envelope: slots, now_unix_nano };
             digest.predicates |= predicates.of_span(&asked, digest.predicates, &mut self.workspace);
             digest.add_span(span);
+            root |= self.workspace.root;
             // A leading id that a later one overrides is not the trace's, and stays.
             flags.elided &= without_leading_trace_id(body).is_some() && body[2..].starts_with(&trace_id);
             if !span.trace_state.is_empty() {
@@ -267,6 +336,12 @@ impl TailSampler {
                 let (threshold, randomness) = head(request, span);
                 digest.add_head(threshold, randomness);
             }
+        }
+        digest.root |= root;
+        let fingerprints = predicates.fingerprints();
+        if !fingerprints.is_empty() {
+            let values = self.store.envelopes.values(envelope);
+            self.store.fingerprints.add(slot, values, &self.workspace.collected, fingerprints);
         }
         self.stats.pending_spans += run.len() as u64;
         let bodies = run.iter().map(|span| body(request, span));
@@ -280,6 +355,7 @@ impl TailSampler {
         } else {
             self.store.append(slot, envelope, flags, bodies);
         }
+        root
     }
 
     /// Writes the traces that are decided to be kept, and frees what they held.
@@ -287,7 +363,7 @@ impl TailSampler {
         if self.leaving.is_empty() {
             return;
         }
-        let stamps = self.stamps.of(self.leaving.iter().map(|&(_, kept)| kept));
+        let stamps = self.stamps.of(self.leaving.iter().map(|&(_, kept)| kept), false);
         let mut splicer = Splicer::default();
         for (slot, kept) in &self.leaving {
             self.store.splice(*slot, &stamps[kept], &mut splicer);
@@ -315,7 +391,7 @@ impl TailSampler {
         if late.is_empty() {
             return;
         }
-        let stamps = self.stamps.of(late.iter().map(|&(_, kept)| kept));
+        let stamps = self.stamps.of(late.iter().map(|&(_, kept)| kept), true);
         let mut splicer = Splicer::default();
         for (span, kept) in late {
             let piece = stamps[kept].apply(None, body(request, span), !span.trace_state.is_empty());
@@ -337,6 +413,7 @@ impl Settings {
             strategy: SamplingStrategy::default(),
             maximum_trace_bytes: None,
             trace_bytes: u32::MAX,
+            trace_spans: u32::MAX,
             block_on_overflow: false,
             pending_bytes: usize::MAX,
             pending_traces: usize::MAX,

@@ -1,6 +1,7 @@
 //! Where pending traces wait: spans in a log, envelopes once each, one slot a trace.
 
 mod envelopes;
+mod fingerprints;
 mod interner;
 mod log;
 mod schedule;
@@ -9,12 +10,15 @@ mod traces;
 use forebay_otlp::Splicer;
 
 use self::envelopes::EnvelopeTable;
+use self::fingerprints::FingerprintTable;
 use self::log::{Address, Log, Released};
 pub(crate) use self::log::{Flags, LOG_BYTES_MAX, SEGMENT_BYTES};
 pub use self::schedule::Nanos;
 use self::schedule::Schedule;
 pub(crate) use self::traces::SlotNumber;
 use self::traces::TraceTable;
+use super::fingerprint::Fingerprints;
+use super::policy::Evidence;
 use super::stamp::Stamp;
 
 /// The pending traces of one shard.
@@ -23,6 +27,7 @@ pub(crate) struct Store {
     log: Log,
     pub(crate) envelopes: EnvelopeTable,
     pub(crate) traces: TraceTable,
+    pub(crate) fingerprints: FingerprintTable,
     pub(crate) schedule: Schedule,
 }
 
@@ -37,6 +42,7 @@ impl Store {
             log: Log::default(),
             envelopes: EnvelopeTable::default(),
             traces: TraceTable::default(),
+            fingerprints: FingerprintTable::default(),
             schedule: Schedule::new(tick),
         }
     }
@@ -74,6 +80,13 @@ impl Store {
         }
     }
 
+    /// What is known of a trace.
+    pub(crate) fn evidence<'a>(&'a self, number: SlotNumber, fingerprints: &'a Fingerprints) -> Evidence<'a> {
+        let slot = self.traces.slot(number);
+        let keys = self.fingerprints.keys(number).unwrap_or_else(|| fingerprints.missing());
+        Evidence { keys, ..Evidence::new(slot.trace_id, &slot.digest) }
+    }
+
     /// Frees traces, which the schedule has given up, and everything they hold.
     pub(crate) fn release(&mut self, numbers: &[SlotNumber]) {
         // Each is somewhere else in the index; one after the other, looks at far memory overlap.
@@ -89,6 +102,7 @@ impl Store {
                 released += bytes;
                 next = previous;
             }
+            self.fingerprints.release(number);
             self.traces.vacate(number);
             self.clean(1 + released / RELEASED_BYTES_PER_CLEANED);
         }
@@ -102,7 +116,10 @@ impl Store {
 
     /// Bytes that pending traces hold: memory that is kept for reuse aside.
     pub(crate) fn in_use(&self) -> usize {
-        self.span_bytes() + self.traces.allocated() + self.schedule.allocated()
+        self.span_bytes()
+            + self.traces.allocated()
+            + self.fingerprints.allocated()
+            + self.schedule.allocated()
     }
 
     /// Bytes that pending spans and envelopes hold.

@@ -1,45 +1,27 @@
 //! The tail sampler as one writes it without a care for cost: whole traces as `prost` messages in a map, and policies
 //! that look through all spans when a trace is decided. What it lets out is what the sampler has to let out.
 
+mod rule;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Write as _;
 
 use forebay_otlp::TraceId;
 use forebay_otlp::threshold::{Randomness, Threshold};
 use forebay_otlp::tracestate::TraceState;
-use opentelemetry_proto::tonic::common::v1::KeyValue;
 use prost::Message;
-use regex::Regex;
 
-use super::{Located, MILLISECOND, Span, Value};
+use self::rule::Answer;
+pub(crate) use self::rule::{Code, Condition, Rule};
+use super::{Located, MILLISECOND, Span};
 use crate::tail::Nanos;
-
-/// A policy.
-#[derive(Clone, Debug)]
-pub(crate) enum Rule {
-    Always,
-    Latency { above_ms: u64, at_most_ms: Option<u64> },
-    Status(Vec<Code>),
-    Share { percentage: f64 },
-    Text { key: String, values: Vec<String>, regex: bool, invert: bool },
-    Number { key: String, min: Option<i64>, max: Option<i64>, invert: bool },
-    And(Vec<Rule>),
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Code {
-    Unset,
-    Ok,
-    Error,
-}
 
 /// Pending traces and decisions.
 pub(crate) struct Model {
     rules: Vec<Rule>,
     wait: Nanos,
     pending: VecDeque<Pending>,
-    /// `None` drops the trace.
-    decisions: HashMap<TraceId, Option<Threshold>>,
+    decisions: HashMap<TraceId, Decision>,
     pub(crate) dropped_spans: usize,
 }
 
@@ -48,6 +30,9 @@ struct Pending {
     due: Nanos,
     spans: Vec<Located>,
 }
+
+/// What becomes of a trace: nothing, or it is kept, with its threshold if that is known.
+type Decision = Option<Option<Threshold>>;
 
 /// Spans by trace and surroundings, in order within each.
 pub(crate) type Grouped = BTreeMap<(TraceId, Vec<u8>), Vec<Span>>;
@@ -122,23 +107,32 @@ impl Model {
         self.pending.iter().map(|pending| pending.spans.len()).sum()
     }
 
-    /// The threshold of a trace that is kept.
-    fn decide(&self, trace_id: TraceId, spans: &[Located]) -> Option<Threshold> {
+    fn decide(&self, trace_id: TraceId, spans: &[Located]) -> Decision {
         let own = Randomness::from_trace_id(trace_id.to_bytes());
         let randomness = spans.iter().filter_map(|located| ot(&located.span).1).min().unwrap_or(own);
-        let asked = self.rules.iter().filter_map(|rule| rule.asks(spans, randomness)).min()?;
-        Some(spans.iter().map(|located| ot(&located.span).0).fold(asked, Threshold::max))
+        let (dropping, keeping): (Vec<_>, Vec<_>) = self.rules.iter().partition(|rule| rule.drops());
+        let asks = |rule: &&Rule| rule.asks(spans, randomness);
+        if dropping.iter().map(asks).any(|answer| answer != Answer::No) {
+            return None;
+        }
+        let answers: Vec<_> = keeping.iter().map(asks).filter(|answer| *answer != Answer::No).collect();
+        let least = answers.iter().filter_map(|answer| answer.threshold()).min();
+        // What one policy keeps with an unknown probability is known only if another one keeps all of its kind.
+        let unknown = answers.contains(&Answer::Unknown) && least != Some(Threshold::ALWAYS)
+            || dropping.iter().any(|rule| rule.is_chance());
+        let raised = |least| spans.iter().map(|located| ot(&located.span).0).fold(least, Threshold::max);
+        (!answers.is_empty()).then(|| least.filter(|_| !unknown).map(raised))
     }
 
-    fn leave(&mut self, decision: Option<Threshold>, mut spans: Vec<Located>) -> Vec<Located> {
+    fn leave(&mut self, decision: Decision, mut spans: Vec<Located>) -> Vec<Located> {
         let Some(threshold) = decision else {
             self.dropped_spans += spans.len();
             return Vec::new();
         };
         for Located { span, .. } in &mut spans {
-            let threshold = threshold.max(ot(span).0);
+            let threshold = threshold.map(|threshold| threshold.max(ot(span).0));
             if let Ok(state) = TraceState::parse(span.trace_state.as_bytes()) {
-                span.trace_state = state.with_threshold(Some(threshold)).unwrap();
+                span.trace_state = state.with_threshold(threshold).unwrap();
             }
         }
         spans
@@ -154,102 +148,4 @@ fn ot(span: &Span) -> (Threshold, Option<Randomness>) {
     let randomness = explicit.unwrap_or(Randomness::from_trace_id(trace_of(span).to_bytes()));
     let threshold = state.ot().th.ok().flatten().filter(|threshold| threshold.keeps(randomness));
     (threshold.unwrap_or(Threshold::ALWAYS), explicit)
-}
-
-impl Rule {
-    /// The threshold with which the rule asks for a trace.
-    fn asks(&self, spans: &[Located], randomness: Randomness) -> Option<Threshold> {
-        let holds = match self {
-            Self::Always => true,
-            Self::Latency { above_ms, at_most_ms } => {
-                let start = spans.iter().map(|located| located.span.start_time_unix_nano).min()?;
-                let end = spans.iter().map(|located| located.span.end_time_unix_nano).max()?;
-                let duration = end.saturating_sub(start);
-                duration > above_ms * MILLISECOND
-                    && at_most_ms.is_none_or(|most| duration <= most * MILLISECOND)
-            }
-            Self::Status(codes) => spans.iter().any(|located| {
-                let code = located.span.status.as_ref().map_or(0, |status| status.code);
-                codes.iter().any(|&wanted| wanted as i32 == code)
-            }),
-            Self::Share { percentage } => {
-                let threshold = Threshold::from_probability(percentage / 100.0, 4).unwrap();
-                return threshold.keeps(randomness).then_some(threshold);
-            }
-            Self::Text { key, values, regex, invert } => {
-                let matches = |text: &str| {
-                    let wanted = |value: &String| {
-                        if *regex { Regex::new(value).unwrap().is_match(text) } else { value == text }
-                    };
-                    !text.is_empty() && values.iter().any(wanted)
-                };
-                any(spans, key, |value| matches!(value, Value::StringValue(text) if matches(text))) != *invert
-            }
-            Self::Number { key, min, max, invert } => {
-                let within = |value: &Value| match value {
-                    Value::IntValue(number) => {
-                        min.is_none_or(|min| *number >= min) && max.is_none_or(|max| *number <= max)
-                    }
-                    Value::DoubleValue(number) => {
-                        min.is_none_or(|min| *number >= min as f64)
-                            && max.is_none_or(|max| *number <= max as f64)
-                    }
-                    _ => false,
-                };
-                any(spans, key, within) != *invert
-            }
-            Self::And(rules) => {
-                let asked: Option<Vec<_>> = rules.iter().map(|rule| rule.asks(spans, randomness)).collect();
-                return asked?.into_iter().max();
-            }
-        };
-        holds.then_some(Threshold::ALWAYS)
-    }
-
-    /// The settings, without the policy's name.
-    fn yaml(&self) -> String {
-        match self {
-            Self::Always => "type: always_sample".to_owned(),
-            Self::Latency { above_ms, at_most_ms } => format!(
-                "type: latency, latency: {{threshold_ms: {above_ms}, upper_threshold_ms: {}}}",
-                at_most_ms.unwrap_or(0)
-            ),
-            Self::Status(codes) => {
-                let codes: Vec<_> = codes.iter().map(|code| format!("{code:?}").to_uppercase()).collect();
-                format!("type: status_code, status_code: {{status_codes: [{}]}}", codes.join(", "))
-            }
-            Self::Share { percentage } => {
-                format!("type: probabilistic, probabilistic: {{sampling_percentage: {percentage:?}}}")
-            }
-            Self::Text { key, values, regex, invert } => format!(
-                "type: string_attribute, string_attribute: \
-                 {{key: {key}, values: {values:?}, enabled_regex_matching: {regex}, invert_match: {invert}}}"
-            ),
-            Self::Number { key, min, max, invert } => format!(
-                "type: numeric_attribute, numeric_attribute: \
-                 {{key: {key}, min_value: {}, max_value: {}, invert_match: {invert}}}",
-                min.unwrap_or(0),
-                max.unwrap_or(0)
-            ),
-            Self::And(rules) => {
-                let parts = rules
-                    .iter()
-                    .enumerate()
-                    .map(|(index, rule)| format!("{{name: s{index}, {}}}", rule.yaml()));
-                format!("type: and, and: {{and_sub_policy: [{}]}}", parts.collect::<Vec<_>>().join(", "))
-            }
-        }
-    }
-}
-
-/// Whether some span or its resource has an attribute `key` that passes.
-fn any(spans: &[Located], key: &str, passes: impl Fn(&Value) -> bool) -> bool {
-    let resource = |located: &Located| located.resource.resource.clone().unwrap_or_default().attributes;
-    let passes = |attribute: &KeyValue| {
-        attribute.key == key
-            && attribute.value.as_ref().and_then(|value| value.value.as_ref()).is_some_and(&passes)
-    };
-    spans
-        .iter()
-        .any(|located| located.span.attributes.iter().any(passes) || resource(located).iter().any(passes))
 }

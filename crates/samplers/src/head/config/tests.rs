@@ -17,16 +17,20 @@ fn settings_and_their_defaults_are_the_collectors() {
         (Mode::HashSeed, true, 4, 0)
     );
     assert_eq!(found, Vec::<String>::new());
-    let all = "{mode: equalizing, sampling_percentage: 0.5, hash_seed: 4294967295, fail_closed: false, sampling_precision: 14}";
+    let all = "{mode: hash_seed, sampling_percentage: 0.5, hash_seed: 4294967295, fail_closed: false, sampling_precision: 14, \
+               attribute_source: record, from_attribute: user.id, sampling_priority: priority}";
     let (config, found) = read(all);
     assert_eq!(
         config,
         ProbabilisticConfig {
-            mode: Mode::Equalizing,
+            mode: Mode::HashSeed,
             sampling_percentage: 0.5,
             hash_seed: u32::MAX,
             fail_closed: false,
             sampling_precision: 14,
+            hashes_trace_id: false,
+            from_attribute: "user.id".to_owned(),
+            sampling_priority: "priority".to_owned(),
         }
     );
     assert_eq!(found, Vec::<String>::new());
@@ -41,6 +45,11 @@ fn mistakes_are_reported() {
         ),
         ("sampling_percentage: -1", "error: sampling_percentage: expected a number"),
         ("sampling_percentage: .inf", "error: sampling_percentage: expected a number"),
+        ("sampling_percentage: 1.0e-60", "error: sampling_percentage: is below 2^-56"),
+        (
+            "{sampling_percentage: 5, attribute_source: span}",
+            "error: attribute_source: expected one of traceID, record, found the string \"span\"",
+        ),
         ("sampling_percentage: 1.0e-20", "error: sampling_percentage: is below 2^-56"),
         (
             "{sampling_percentage: 5, sampling_precision: 0}",
@@ -67,9 +76,22 @@ fn what_has_no_effect_is_a_warning() {
     let (_, found) = read("{}");
     assert_eq!(
         found,
-        ["warning: sampling_percentage: is 0: only spans with `sampling.priority` above 0 are kept"]
+        ["warning: sampling_percentage: is 0: only what has a sampling priority above 0 is kept"]
     );
     let (_, found) =
-        read("{sampling_percentage: 5, attribute_source: record, from_attribute: a, sampling_priority: b}");
-    assert!(found.len() == 3 && found.iter().all(|finding| finding.starts_with("warning: ")), "{found:?}");
+        read("{mode: equalizing, sampling_percentage: 5, attribute_source: record, from_attribute: a}");
+    assert_eq!(
+        found,
+        [
+            "warning: attribute_source: has no effect: only mode `hash_seed` hashes attributes",
+            "warning: from_attribute: has no effect: only mode `hash_seed` hashes attributes",
+        ]
+    );
+    let (_, found) = read("{sampling_percentage: 5, attribute_source: record}");
+    assert_eq!(
+        found,
+        [
+            "warning: attribute_source: is `record`, but there is no `from_attribute`: log records have nothing to be chosen by"
+        ]
+    );
 }

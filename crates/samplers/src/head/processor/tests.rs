@@ -1,12 +1,12 @@
 use super::*;
-use crate::head::Mode;
+use crate::head::{Limit, Mode};
 use crate::testing::pipeline::{Account, Answer, Downstream, batch};
 use crate::testing::{Span, Value, attribute, random, request, span, span_with_state, trace};
 
 const STAGE: &str = "processor/probabilistic_sampler";
 
 struct Setup {
-    processor: ProbabilisticProcessor,
+    processor: HeadProcessor,
     downstream: Arc<Downstream>,
     budget: Budget,
     telemetry: Telemetry,
@@ -21,8 +21,9 @@ impl Setup {
         };
         let (downstream, budget, telemetry) =
             (Arc::new(Downstream::default()), Budget::new(1 << 20), Telemetry::new());
-        let processor = ProbabilisticProcessor::new(
+        let processor = HeadProcessor::probabilistic(
             "probabilistic_sampler",
+            Signal::Traces,
             &config,
             budget.clone(),
             &telemetry,
@@ -115,9 +116,13 @@ async fn spans_are_counted_by_how_they_were_decided() {
     ];
     setup.processor.consume(batch(request(spans))).await.unwrap();
     let text = prometheus::TextEncoder::new().encode_to_string(&setup.telemetry.registry().gather()).unwrap();
-    for (policy, kept, dropped) in
-        [("sampling_randomness", 1, 1), ("sampling_priority", 2, 1), ("trace_state", 0, 1)]
-    {
+    for (policy, kept, dropped) in [
+        ("trace_id_w3c", 1, 1),
+        ("trace_id_hash", 0, 0),
+        ("sampling_randomness", 0, 0),
+        ("sampling_priority", 2, 1),
+        ("missing_randomness", 0, 1),
+    ] {
         for (sampled, count) in [("true", kept), ("false", dropped)] {
             let line = format!(
                 "otelcol_processor_probabilistic_sampler_count_traces_sampled\
@@ -126,4 +131,54 @@ async fn spans_are_counted_by_how_they_were_decided() {
             assert!(text.contains(&line), "{line}{text}");
         }
     }
+}
+
+#[tokio::test]
+async fn log_records_are_counted_by_the_attribute_that_was_hashed() {
+    let config = ProbabilisticConfig {
+        sampling_percentage: 100.0,
+        hashes_trace_id: false,
+        from_attribute: "user.id".to_owned(),
+        ..ProbabilisticConfig::default()
+    };
+    let (downstream, telemetry) = (Arc::new(Downstream::default()), Telemetry::new());
+    let budget = Budget::new(1 << 20);
+    let processor = HeadProcessor::probabilistic(
+        "sampler",
+        Signal::Logs,
+        &config,
+        budget,
+        &telemetry,
+        downstream.clone(),
+    );
+    // Request, resource, scope, record, attribute: `user.id` is `a`.
+    let record = b"\x32\x0e\x0a\x07user.id\x12\x03\x0a\x01a";
+    let request = [b"\x0a\x14\x12\x12\x12\x10", record.as_slice()].concat();
+    processor.unwrap().consume(Batch::new(Signal::Logs, request.into(), 1)).await.unwrap();
+    let text = prometheus::TextEncoder::new().encode_to_string(&telemetry.registry().gather()).unwrap();
+    let line = "otelcol_processor_probabilistic_sampler_count_logs_sampled\
+                {policy=\"user.id\",processor=\"sampler\",sampled=\"true\"} 1\n";
+    assert!(text.contains(line), "{text}");
+    assert!(
+        text.contains("forebay_stage_outgoing_items{signal=\"logs\",stage=\"processor/sampler\"} 1\n"),
+        "{text}"
+    );
+    assert_eq!(downstream.asked(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_is_kept_as_time_goes_by() {
+    let config = RateConfig { limit: Limit { per_second: 100.0, burst: 100.0 }, counts_traces: false };
+    let (downstream, telemetry) = (Arc::new(Downstream::default()), Telemetry::new());
+    let budget = Budget::new(1 << 20);
+    let processor = HeadProcessor::rate_limiting("limit", &config, budget, &telemetry, downstream.clone());
+    for seed in 0..100 {
+        processor.consume(batch(mixed(seed))).await.unwrap();
+        tokio::time::advance(std::time::Duration::from_millis(100)).await;
+    }
+    let kept = downstream.spans().len();
+    // A burst, and ten seconds.
+    assert!((900..1_300).contains(&kept), "{kept}");
+    let account = Account::of(&telemetry, "processor/limit");
+    assert!(account.balances() && account.incoming == 10_000, "{account:?}");
 }

@@ -1,6 +1,7 @@
 //! `always_sample`: every trace.
 
 use forebay_config::Table;
+use forebay_otlp::threshold::Threshold;
 
 use super::{Compiler, Evidence, Nature, Policy, Verdict};
 use crate::tail::limits::Limits;
@@ -14,6 +15,10 @@ pub(super) fn read(_settings: &Table<'_>, _compiler: &mut Compiler<'_>) -> Optio
 impl Policy for AlwaysSample {
     fn evaluate(&self, _trace: &Evidence<'_>, _limits: &Limits) -> Verdict {
         Verdict::certain_if(true)
+    }
+
+    fn threshold(&self, _trace: &Evidence<'_>, _limits: &Limits) -> Option<Threshold> {
+        Some(Threshold::ALWAYS)
     }
 
     fn nature(&self) -> Nature {

@@ -11,9 +11,16 @@ use super::{Compiler, Evidence, Nature, Policy, Verdict};
 use crate::tail::limits::{LimitNumber, Limits, Rate, Unit};
 
 struct Composite {
-    /// In order, each with its part of the budget.
-    parts: Vec<(Box<dyn Policy>, LimitNumber)>,
+    /// In order.
+    parts: Vec<Part>,
     total: LimitNumber,
+}
+
+struct Part {
+    name: String,
+    policy: Box<dyn Policy>,
+    /// Its part of the budget.
+    limit: LimitNumber,
 }
 
 pub(super) fn read(settings: &Table<'_>, compiler: &mut Compiler<'_>) -> Option<Box<dyn Policy>> {
@@ -46,11 +53,11 @@ pub(super) fn read(settings: &Table<'_>, compiler: &mut Compiler<'_>) -> Option<
     for (name, policy) in named {
         let share = percentages.get(&name).map_or(even, |percent| total * percent / 100.0);
         let place = order.iter().position(|ordered| *ordered == name).unwrap_or(order.len());
-        parts.push((place, policy?, limit(share)));
+        parts.push((place, Part { name, policy: policy?, limit: limit(share) }));
     }
     // Those that are not in the order come last, as they are listed.
-    parts.sort_by_key(|&(place, ..)| place);
-    let parts = parts.into_iter().map(|(_, policy, limit)| (policy, limit)).collect();
+    parts.sort_by_key(|&(place, _)| place);
+    let parts = parts.into_iter().map(|(_, part)| part).collect();
     Some(Box::new(Composite { parts, total: limit(total) }))
 }
 
@@ -68,7 +75,7 @@ fn percentages(settings: &Table<'_>) -> HashMap<String, f64> {
 impl Composite {
     /// The sub-policy that a trace belongs to, its verdict, and its part of the budget.
     fn owner(&self, trace: &Evidence<'_>, limits: &Limits) -> Option<(usize, Verdict)> {
-        let verdicts = self.parts.iter().map(|(part, _)| part.evaluate(trace, limits)).enumerate();
+        let verdicts = self.parts.iter().map(|part| part.policy.evaluate(trace, limits)).enumerate();
         verdicts.into_iter().find(|(_, verdict)| *verdict != Verdict::NotSampled)
     }
 
@@ -81,18 +88,18 @@ impl Policy for Composite {
     fn evaluate(&self, trace: &Evidence<'_>, limits: &Limits) -> Verdict {
         let Some((owner, verdict)) = self.owner(trace, limits) else { return Verdict::NotSampled };
         let within = |number| self.within(number, trace, limits);
-        verdict.and(within(self.parts[owner].1)).and(within(self.total))
+        verdict.and(within(self.parts[owner].limit)).and(within(self.total))
     }
 
     fn choose(&self, traces: &[Evidence<'_>], limits: &mut Limits) {
         let (mut open, mut passing) = (traces.to_vec(), Vec::new());
-        for (part, number) in &self.parts {
-            part.choose(&open, limits);
-            let asked = |trace: &Evidence<'_>| part.evaluate(trace, limits) != Verdict::NotSampled;
+        for Part { policy, limit, .. } in &self.parts {
+            policy.choose(&open, limits);
+            let asked = |trace: &Evidence<'_>| policy.evaluate(trace, limits) != Verdict::NotSampled;
             let (own, others): (Vec<_>, Vec<_>) = open.into_iter().partition(asked);
-            limits.choose(*number, own.iter().map(|trace| (trace.randomness, trace.digest)));
+            limits.choose(*limit, own.iter().map(|trace| (trace.randomness, trace.digest)));
             passing.extend(own.into_iter().filter(|trace| {
-                part.evaluate(trace, limits).is_sampled() && self.within(*number, trace, limits).is_sampled()
+                policy.evaluate(trace, limits).is_sampled() && self.within(*limit, trace, limits).is_sampled()
             }));
             open = others;
         }
@@ -101,5 +108,13 @@ impl Policy for Composite {
 
     fn nature(&self) -> Nature {
         Nature::LIMITED
+    }
+
+    fn parts(&self) -> Vec<String> {
+        self.parts.iter().map(|part| part.name.clone()).collect()
+    }
+
+    fn part(&self, trace: &Evidence<'_>, limits: &Limits) -> Option<u16> {
+        self.owner(trace, limits).and_then(|(owner, _)| u16::try_from(owner).ok())
     }
 }

@@ -1,6 +1,6 @@
 //! `ottl_condition`: traces in which a condition holds for some span or span event.
 
-use forebay_config::Table;
+use forebay_config::{Cursor, Table};
 use forebay_ottl::{Condition, Context};
 
 use super::{Compiler, Evidence, Nature, Policy, Verdict};
@@ -22,18 +22,9 @@ pub(super) fn read(settings: &Table<'_>, compiler: &mut Compiler<'_>) -> Option<
     let mut complete = true;
     for (key, context) in [("span", Context::Span), ("spanevent", Context::SpanEvent)] {
         for entry in settings.list(key).iter().flatten() {
-            let Some(source) = entry.string() else {
-                complete = false;
-                continue;
-            };
-            match Condition::parse(&source, context) {
-                Ok(condition) => conditions.push(condition),
-                Err(error) => {
-                    let message = format!("column {} of the condition: {}", error.column, error.message);
-                    entry.error_with_help(message, error.help.unwrap_or_default());
-                    complete = false;
-                }
-            }
+            let condition = condition(entry, context);
+            complete &= condition.is_some();
+            conditions.extend(condition);
         }
     }
     if !complete {
@@ -50,6 +41,16 @@ pub(super) fn read(settings: &Table<'_>, compiler: &mut Compiler<'_>) -> Option<
             None
         }
     }
+}
+
+/// Compiles the condition in an entry; a mistake is recorded.
+pub(crate) fn condition(entry: &Cursor<'_>, context: Context) -> Option<Condition> {
+    Condition::parse(&entry.string()?, context)
+        .map_err(|error| {
+            let message = format!("column {} of the condition: {}", error.column, error.message);
+            entry.error_with_help(message, error.help.unwrap_or_default());
+        })
+        .ok()
 }
 
 impl Policy for OttlCondition {

@@ -13,7 +13,7 @@ use crate::hash::fnv1a_64;
 use crate::tail::limits::Limits;
 
 /// Hex digits of a percentage's threshold, as everywhere in the Collector.
-const PRECISION: u32 = 4;
+pub(super) const PRECISION: u32 = 4;
 const DEFAULT_SALT: &str = "default-hash-seed";
 
 enum Probabilistic {
@@ -48,7 +48,12 @@ pub(super) fn read(settings: &Table<'_>, compiler: &mut Compiler<'_>) -> Option<
     Threshold::from_probability(percentage / 100.0, PRECISION)
         .map_err(|error| settings.error("sampling_percentage", error.to_string()))
         .ok()
-        .map(|threshold| Box::new(Probabilistic::Consistent(threshold)) as Box<dyn Policy>)
+        .map(consistent)
+}
+
+/// What reaches a threshold.
+pub(super) fn consistent(threshold: Threshold) -> Box<dyn Policy> {
+    Box::new(Probabilistic::Consistent(threshold))
 }
 
 /// `ratio` of 2^64 - 1, truncated, as upstream computes it with 64 bits of precision.
@@ -73,6 +78,13 @@ impl Policy for Probabilistic {
                 Verdict::SampledUnknown
             }
             _ => Verdict::NotSampled,
+        }
+    }
+
+    fn threshold(&self, _trace: &Evidence<'_>, _limits: &Limits) -> Option<Threshold> {
+        match self {
+            Self::Consistent(threshold) => Some(*threshold),
+            Self::Never | Self::Hash { .. } => None,
         }
     }
 

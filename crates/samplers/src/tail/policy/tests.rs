@@ -1,5 +1,6 @@
 //! What each policy type asks for, and how verdicts combine.
 
+mod adaptive;
 mod kinds;
 mod limiting;
 mod mistakes;
@@ -9,14 +10,15 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::tail::Settings;
-use crate::tail::decision::{Policies, PolicyCount};
+use crate::tail::decision::Policies;
 use crate::testing::model::trace_of;
 use crate::testing::{
     Located, MILLISECOND, SECOND, Span, Status, Tail, Value, attribute, encode, request, settings, span,
     span_with_state, text, trace, under,
 };
 
-const STRICT: Compatibility = Compatibility { latency_milliseconds: false, probabilistic_hash: false };
+const STRICT: Compatibility =
+    Compatibility { attribute_coercion: false, latency_milliseconds: false, probabilistic_hash: false };
 
 /// The YAML of a processor with one policy.
 fn one(policy: &str) -> String {
@@ -313,6 +315,12 @@ fn and_has_the_threshold_of_its_strictest_part() {
     assert_eq!(stamp(&yaml, 0xbf_ffff_ffff_ffff, ""), None);
 }
 
+/// How many traces each policy has asked for, and for how many it has not.
+fn traces_by_policy(tail: &Tail) -> Vec<(u64, u64)> {
+    let policies = tail.sampler.stats().policies.iter();
+    policies.map(|count| (count.sampled.traces, count.not_sampled.traces)).collect()
+}
+
 #[test]
 fn the_first_policy_that_asks_is_recorded_and_every_policy_is_counted() {
     let yaml = "policies: [
@@ -325,8 +333,7 @@ fn the_first_policy_that_asks_is_recorded_and_every_policy_is_counted() {
     let recorded: Vec<_> = tail.decide_all().into_iter().map(|span| span.attributes).collect();
     let policy = |name| vec![attribute("tailsampling.policy", text(name))];
     assert_eq!(recorded, [policy("all"), policy("slow")]);
-    let count = |sampled, not_sampled| PolicyCount { sampled, not_sampled, ..PolicyCount::default() };
-    assert_eq!(tail.sampler.stats().policies, [count(0, 2), count(1, 1), count(2, 0)]);
+    assert_eq!(traces_by_policy(&tail), [(0, 2), (1, 1), (2, 0)]);
 }
 
 #[test]
@@ -336,16 +343,47 @@ fn a_policy_recorded_by_a_sampler_before_is_replaced_in_time_and_late_but_not_on
     let recorded = |name| attribute("tailsampling.policy", text(name));
     let span = Span { attributes: vec![recorded("edge")], ..span(trace(1, 0), 1) };
     let request = encode(vec![under(vec![recorded("edge")], vec![span])]);
-    let assert_replaced = |tail: &Tail| {
+    let assert_replaced = |tail: &Tail, by: &[KeyValue]| {
         let [Located { resource, span, .. }] = &tail.located()[..] else { panic!("one span") };
-        assert_eq!(span.attributes, [recorded("it")]);
+        assert_eq!(span.attributes, by);
         assert_eq!(resource.resource.as_ref().unwrap().attributes, [recorded("edge")]);
     };
     tail.accept(0, &request);
     tail.decide_all();
-    assert_replaced(&tail);
+    assert_replaced(&tail, &[recorded("it")]);
     tail.accept(0, &request);
-    assert_replaced(&tail);
+    assert_replaced(
+        &tail,
+        &[recorded("it"), attribute("tailsampling.cached_decision", Value::BoolValue(true))],
+    );
+}
+
+#[test]
+fn the_part_of_a_composite_that_asked_is_recorded_in_time_and_late_if_the_composite_is() {
+    let composite = "{name: mix, type: composite, composite: {max_total_spans_per_second: 100,
+        policy_order: [slow, rest], composite_sub_policy: [
+            {name: rest, type: always_sample},
+            {name: slow, type: latency, latency: {threshold_ms: 100}}]}}";
+    let errors = "{name: bad, type: status_code, status_code: {status_codes: [ERROR]}}";
+    let slow = Span { end_time_unix_nano: 2 * SECOND, ..span(trace(2, 0), 2) };
+    let recorded = |policies: &str| {
+        let yaml = format!("decision_wait: 1s\npolicies: [{policies}]");
+        let mut tail = Tail::with(Settings { record_policy: true, ..settings(&yaml, STRICT) });
+        let bad = Span { status: Some(Status { code: 2, ..Status::default() }), ..slow.clone() };
+        tail.accept(0, &request(vec![span(trace(1, 0), 1), bad]));
+        let mut left = tail.decide_due(2 * SECOND);
+        left.extend(tail.accept(3 * SECOND, &request(vec![slow.clone()])));
+        let texts = |span: Span| {
+            let texts = span.attributes.into_iter().filter_map(|attribute| attribute.value?.value);
+            texts
+                .filter_map(|value| if let Value::StringValue(text) = value { Some(text) } else { None })
+                .collect()
+        };
+        left.into_iter().map(texts).collect::<Vec<Vec<_>>>()
+    };
+    assert_eq!(recorded(composite), [["mix", "rest"], ["mix", "slow"], ["mix", "slow"]]);
+    let mixed = recorded(&format!("{errors}, {composite}"));
+    assert_eq!(mixed, [&["mix", "rest"][..], &["bad"], &["bad"]]);
 }
 
 #[test]

@@ -8,7 +8,9 @@ use super::*;
 use crate::Compatibility;
 use crate::testing::model::{Grouped, grouped, trace_of};
 use crate::testing::pipeline::{Account, Answer, Downstream, batch};
-use crate::testing::{Span, Status, configured, decode, random, request, span, trace};
+use crate::testing::{
+    Span, Status, Value, attribute, configured, decode, random, request, span, span_with_state, text, trace,
+};
 
 const STAGE: &str = "processor/tail_sampling";
 const ALL: &str = "{decision_wait: 1s, policies: [{name: all, type: always_sample}]}";
@@ -31,12 +33,41 @@ impl Setup {
     }
 
     fn bounded(yaml: &str, shards: usize, pending_bytes: usize) -> Self {
+        Self::after(LearnedRates::default(), yaml, shards, pending_bytes)
+    }
+
+    /// One that begins with what others have learned.
+    fn after(learned: LearnedRates, yaml: &str, shards: usize, pending_bytes: usize) -> Self {
         let config = configured(yaml, |table| TailConfig::read(table, Compatibility::default()));
+        Self::of(learned, config, shards, pending_bytes)
+    }
+
+    fn of(learned: LearnedRates, config: TailConfig, shards: usize, pending_bytes: usize) -> Self {
         let (downstream, budget, telemetry) =
             (Arc::new(Downstream::default()), Budget::new(1 << 30), Telemetry::new());
-        let grant = Grant { budget: budget.clone(), pending_bytes, shards, record_policy: false };
+        let grant = Grant { budget: budget.clone(), pending_bytes, shards, record_policy: false, learned };
         let processor = TailProcessor::start("tail_sampling", config, &grant, &telemetry, downstream.clone());
         Self { processor, downstream, budget, telemetry }
+    }
+
+    /// One of `adaptive_tail_sampling`.
+    fn of_rules(yaml: &str) -> Self {
+        let config = configured(yaml, |table| crate::adaptive::read(table, Compatibility::default()));
+        Self::of(LearnedRates::default(), config, 1, 64 << 20)
+    }
+
+    /// What the metrics page says.
+    fn metrics(&self) -> String {
+        prometheus::TextEncoder::new().encode_to_string(&self.telemetry.registry().gather()).unwrap()
+    }
+
+    /// Looks for lines of the metrics of rules.
+    fn assert_of_rules(&self, lines: &[&str]) {
+        let metrics = self.metrics();
+        for line in lines {
+            let line = format!("otelcol_processor_adaptive_tail_sampling_{line}");
+            assert!(metrics.lines().any(|other| other == line), "{line}\n{metrics}");
+        }
     }
 
     async fn consume(&self, request: Vec<u8>) {
@@ -289,12 +320,52 @@ async fn the_collectors_metrics_say_what_happened() {
         "global_count_traces_sampled{decision=\"not_sampled\",processor=\"tail_sampling\",sampled=\"false\"} 1",
         "count_traces_sampled{decision=\"sampled\",policy=\"some\",processor=\"tail_sampling\",sampled=\"true\"} 1",
         "count_traces_sampled{decision=\"not_sampled\",policy=\"bad\",processor=\"tail_sampling\",sampled=\"false\"} 2",
+        "count_spans_sampled{decision=\"not_sampled\",policy=\"some\",processor=\"tail_sampling\",sampled=\"false\"} 2",
+        "sampling_policy_execution_count{policy=\"some\",processor=\"tail_sampling\"} 2",
+        "sampling_trace_removal_age_bucket{processor=\"tail_sampling\",reason=\"due\",le=\"1\"} 2",
+        "sampling_trace_removal_age_sum{processor=\"tail_sampling\",reason=\"due\"} 2",
         "early_releases_from_cache_decision{processor=\"tail_sampling\",sampled=\"true\"} 1",
         "early_releases_from_cache_decision{processor=\"tail_sampling\",sampled=\"false\"} 1",
         "sampling_traces_on_memory{processor=\"tail_sampling\"} 1",
     ] {
         assert!(text.contains(&format!("\notelcol_processor_tail_sampling_{line}\n")), "{line}\n{text}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_that_policies_take_is_counted_where_they_judge_many_traces() {
+    let setup =
+        Setup::new(&ALL.replace("type: always_sample", "type: latency, latency: {threshold_ms: 1}"), 1);
+    let microseconds = || {
+        let families = setup.telemetry.registry().gather();
+        let family =
+            families.iter().find(|family| family.name().ends_with("policy_execution_time_sum")).unwrap();
+        family.get_metric()[0].get_counter().get_value()
+    };
+    setup.consume(request(vec![span(trace(1, 0), 1)])).await;
+    millis(1_100).await;
+    assert_eq!(microseconds(), 0.0);
+    // No machine judges five thousand traces within a microsecond.
+    setup.consume(request((2..5_000).map(|number| span(trace(number, 0), number)).collect())).await;
+    millis(1_100).await;
+    assert!(microseconds() > 0.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_pending_traces_may_hold_stands_beside_what_they_do() {
+    let setup = Setup::bounded(ALL, 2, 64 << 20);
+    let gauge = |name: &str| {
+        let families = setup.telemetry.registry().gather();
+        let family = families.iter().find(|family| family.name() == name).unwrap();
+        family.get_metric()[0].get_gauge().get_value()
+    };
+    setup.consume(request(vec![span(trace(1, 0), 1)])).await;
+    millis(1).await;
+    let (used, limit) =
+        (gauge("forebay_tail_sampling_pending_bytes"), gauge("forebay_tail_sampling_pending_bytes_limit"));
+    // A part of it is for decisions that are remembered.
+    assert!(limit > f64::from(56 << 20) && limit <= f64::from(64 << 20), "{limit}");
+    assert!(used > 0.0 && used < limit, "{used}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -328,4 +399,125 @@ async fn with_block_on_overflow_senders_wait_for_decisions_and_nothing_deadlocks
     millis(60_000).await;
     let account = setup.account().await;
     assert_eq!((account.outgoing, account.dropped), (200, BTreeMap::new()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_budget_has_learned_is_there_for_the_next_processor_of_that_name() {
+    let yaml = |goal| {
+        format!(
+            "{{decision_wait: 1s, policies: [{{name: budget, type: adaptive_throughput, adaptive_throughput: {{\
+                goal_throughput: {goal}, adjustment_interval: 2s, \
+                fingerprint_attributes: ['resource.attributes[\"service.name\"]']}}}}]}}"
+        )
+    };
+    let learned = LearnedRates::default();
+    let old = Setup::after(learned.clone(), &yaml(1), 4, 64 << 20);
+    for seed in 0..100 {
+        old.consume(traffic(seed)).await;
+        millis(99).await;
+    }
+    old.shut_down().await;
+    let rates = learned.get("tail_sampling", "budget").unwrap().rates;
+    assert!(rates.len() == 1 && rates[0].1 > 50.0, "{rates:?}");
+    assert_eq!(learned.get("tail_sampling/other", "budget"), None);
+
+    let new = Setup::after(learned, &yaml(3), 4, 64 << 20);
+    new.consume(traffic(1_000)).await;
+    millis(3_000).await;
+    // One of thirty or so, where one that knows nothing would have kept one of ten.
+    let account = new.account().await;
+    assert!(account.outgoing < 3, "{account:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rules_are_counted_by_name_and_by_what_has_triggered_their_decisions() {
+    let setup = Setup::of_rules(
+        "{decision_delay: 1s, rules: [{name: errors, conditions: ['status.code == STATUS_CODE_ERROR'], \
+            sampler: {type: always_sample}}]}",
+    );
+    let error = Span { status: Some(Status { code: 2, ..Status::default() }), ..span(trace(1, 0), 1) };
+    setup.consume(request(vec![error, span(trace(2, 0), 1)])).await;
+    millis(500).await;
+    setup.assert_of_rules(&["traces_active{processor=\"tail_sampling\"} 2"]);
+    millis(1_000).await;
+    setup.consume(request(vec![span(trace(3, 0), 1)])).await;
+    setup.shut_down().await;
+    setup.assert_of_rules(&[
+        "traces_sampled{processor=\"tail_sampling\",rule=\"errors\"} 1",
+        "traces_dropped{processor=\"tail_sampling\",rule=\"_unmatched\"} 2",
+        "decision_triggers{processor=\"tail_sampling\",trigger=\"root_span\"} 2",
+        "decision_triggers{processor=\"tail_sampling\",trigger=\"shutdown\"} 1",
+        "traces_evicted{processor=\"tail_sampling\"} 0",
+        "traces_active{processor=\"tail_sampling\"} 0",
+    ]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rates_and_the_sizes_of_traces_are_counted_by_the_rule_that_has_decided_them_kept_or_not() {
+    let setup = Setup::of_rules(
+        "{decision_delay: 1s, num_traces: 5, eviction: {policy: probabilistic, sampling_percentage: 50}, rules: [\
+            {name: none, conditions: ['attributes[\"a\"] == 1'], sampler: {type: drop}}, \
+            {name: quarter, conditions: ['name != \"other\"'], \
+                sampler: {type: probabilistic, sampling_percentage: 25}}]}",
+    );
+    let high = |number| trace(number, u64::MAX >> 8);
+    let head = |trace, state: &str| span_with_state(trace, 1, state);
+    let marked = Span { attributes: vec![attribute("a", Value::IntValue(1))], ..span(high(4), 1) };
+    let other = Span { name: "other".to_owned(), ..span(high(5), 1) };
+    // Not kept, kept with three spans, kept with what it had passed before, dropped, not asked for.
+    let first = [span(trace(1, 0), 1), span(high(2), 1), span(high(2), 2), span(high(2), 3)];
+    setup
+        .consume(request(first.into_iter().chain([head(high(3), "ot=th:e"), marked, other]).collect()))
+        .await;
+    millis(1_500).await;
+    // There is no room for the first two of these.
+    setup.consume(request((11..=17).map(|number| span(high(number), 1)).collect())).await;
+    setup.shut_down().await;
+    setup.assert_of_rules(&[
+        "decision_sample_rate_count{processor=\"tail_sampling\",rule=\"quarter\"} 8",
+        // Seven times four, and once eight.
+        "decision_sample_rate_sum{processor=\"tail_sampling\",rule=\"quarter\"} 36",
+        "decision_sample_rate_bucket{processor=\"tail_sampling\",rule=\"quarter\",le=\"5\"} 7",
+        "trace_span_count_count{processor=\"tail_sampling\",rule=\"quarter\"} 8",
+        "trace_span_count_sum{processor=\"tail_sampling\",rule=\"quarter\"} 10",
+        "decision_sample_rate_count{processor=\"tail_sampling\",rule=\"none\"} 0",
+        "trace_span_count_count{processor=\"tail_sampling\",rule=\"none\"} 1",
+        "decision_sample_rate_sum{processor=\"tail_sampling\",rule=\"_eviction\"} 4",
+        "trace_span_count_count{processor=\"tail_sampling\",rule=\"_eviction\"} 2",
+        "trace_span_count_count{processor=\"tail_sampling\",rule=\"_unmatched\"} 0",
+        "traces_evicted{processor=\"tail_sampling\"} 2",
+    ]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn conditions_that_fail_are_counted_by_rule() {
+    let setup = Setup::of_rules(
+        "{root_span_condition: 'HasPrefix(attributes[\"b\"], \"x\")', rules: [\
+            {name: xs, conditions: ['HasPrefix(attributes[\"a\"], \"x\")'], sampler: {type: always_sample}}, \
+            {name: ys, conditions: ['HasPrefix(attributes[\"a\"], \"y\")'], sampler: {type: always_sample}}, \
+            {name: sound, conditions: ['name == \"m\"'], sampler: {type: always_sample}}]}",
+    );
+    let with = |number, a: Value, b: Value| Span {
+        attributes: vec![attribute("a", a), attribute("b", b)],
+        ..span(trace(1, 0), number)
+    };
+    let number = || Value::IntValue(1);
+    // Once `xs` holds it is not asked any more.
+    let spans = [with(1, number(), text("x")), with(2, text("x"), text("y")), with(3, number(), number())];
+    setup.consume(request(spans.to_vec())).await;
+    setup.shut_down().await;
+    setup.assert_of_rules(&[
+        "ottl_eval_errors{processor=\"tail_sampling\",rule=\"xs\"} 1",
+        "ottl_eval_errors{processor=\"tail_sampling\",rule=\"ys\"} 2",
+        "ottl_eval_errors{processor=\"tail_sampling\",rule=\"_root_span_condition\"} 1",
+    ]);
+    assert!(!setup.metrics().contains("ottl_eval_errors{processor=\"tail_sampling\",rule=\"sound\""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_rules_there_is_nothing_to_tell_of_them() {
+    let setup = Setup::new(MIXED, 1);
+    setup.consume(request(vec![span(trace(1, 0), 1)])).await;
+    setup.shut_down().await;
+    assert!(!setup.metrics().contains("adaptive_tail_sampling"), "{}", setup.metrics());
 }

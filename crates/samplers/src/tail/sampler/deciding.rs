@@ -1,20 +1,12 @@
 //! When traces are decided, and what is done then.
 
-use forebay_otlp::Span;
-
 use super::{OUTPUT_BYTES, Output, SamplingStrategy, Settings, TailSampler};
-use crate::tail::decision::{Decision, PolicyCount, Remembered};
-use crate::tail::policy::Evidence;
+use crate::tail::decision::{Decision, Remembered};
+use crate::tail::digest::Digest;
+use crate::tail::stamp::{Label, Trigger};
+use crate::tail::stats::PolicyCount;
 use crate::tail::store::{Nanos, SEGMENT_BYTES, SlotNumber};
-
-/// Why a trace is decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trigger {
-    /// It has waited long enough.
-    Due,
-    /// There is no room for it to wait longer, or the process is about to end.
-    Early,
-}
+use crate::tail::waits::Reason;
 
 /// So many traces are decided at a time.
 const BATCH_TRACES: usize = 256;
@@ -29,14 +21,14 @@ impl TailSampler {
             while self.batch.len() < together && self.next_due().is_some_and(|due| due <= now) {
                 self.batch.extend(self.store.schedule.pop(&mut self.store.traces));
             }
-            self.decide(Trigger::Due, out);
+            self.decide(Reason::Due, out);
         }
         self.write_leaving(out);
     }
 
     /// Decides everything that is pending, on the evidence so far.
     pub fn decide_all(&mut self, out: &mut Vec<Output>) {
-        while self.decide_oldest(out) {}
+        while self.decide_oldest(Reason::Shutdown, out) {}
         self.write_leaving(out);
     }
 
@@ -44,25 +36,28 @@ impl TailSampler {
     pub fn abandon_all(&mut self) -> u64 {
         let mut spans = 0;
         while let Some(slot) = self.store.schedule.pop(&mut self.store.traces) {
-            spans += u64::from(self.store.traces.slot(slot).digest.spans);
+            let digest = &self.store.traces.slot(slot).digest;
+            spans += u64::from(digest.spans);
+            self.waits.add(Reason::Shutdown, digest.arrived.whole_seconds_until(self.now));
             self.store.release(&[slot]);
         }
         self.stats.pending_spans -= spans;
         spans
     }
 
-    /// Looks at what new spans mean for a trace's wait.
+    /// Looks at what new spans, of which one may be a root, mean for a trace's wait.
     #[inline]
-    pub(super) fn reconsider(&mut self, slot: SlotNumber, run: &[Span], now: Nanos) {
+    pub(super) fn reconsider(&mut self, slot: SlotNumber, root: bool, now: Nanos) {
         if let Some(wait) = self.settings.decision_wait_after_root
-            && run.iter().any(|span| span.root)
+            && root
         {
             self.store.schedule.hasten(&mut self.store.traces, slot, now.saturating_add(wait));
         }
-        let bytes = self.store.traces.slot(slot).digest.bytes;
-        let Settings { strategy, maximum_trace_bytes, trace_bytes, .. } = self.settings;
+        let digest = &self.store.traces.slot(slot).digest;
+        let Settings { strategy, maximum_trace_bytes, .. } = self.settings;
         if strategy != SamplingStrategy::Complete
-            || bytes > maximum_trace_bytes.unwrap_or(u32::MAX).min(trace_bytes)
+            || digest.bytes > maximum_trace_bytes.unwrap_or(u32::MAX)
+            || self.settings.is_crowding(digest)
         {
             self.touched.push(slot);
         }
@@ -79,25 +74,25 @@ impl TailSampler {
         touched.dedup();
         self.limits.begin_early(self.now);
         for number in touched.drain(..) {
-            if let Some(decision) = self.settled(number) {
+            if let Some((reason, decision)) = self.settled(number) {
                 self.store.schedule.remove(&mut self.store.traces, number);
-                self.carry_out(number, decision, out);
+                self.carry_out(number, reason, decision, out);
             }
         }
         self.touched = touched;
         self.release_gone();
     }
 
-    /// What becomes of a trace if that is not to wait.
-    fn settled(&mut self, number: SlotNumber) -> Option<Decision> {
+    /// What becomes of a trace, and why, if that is not to wait.
+    fn settled(&mut self, number: SlotNumber) -> Option<(Reason, Decision)> {
         let Settings { policies, strategy, maximum_trace_bytes, .. } = &self.settings;
         let slot = self.store.traces.slot(number);
-        let trace = Evidence::new(slot.trace_id, &slot.digest);
+        let trace = self.store.evidence(number, policies.predicates().fingerprints());
         if maximum_trace_bytes.is_some_and(|maximum| slot.digest.bytes > maximum) {
             self.stats.too_large_traces += 1;
-            return Some(Decision::NotSampled);
+            return Some((Reason::Size, Decision::NotSampled));
         }
-        let crowding = slot.digest.bytes > self.settings.trace_bytes;
+        let crowding = self.settings.is_crowding(&slot.digest);
         if *strategy == SamplingStrategy::Certain && !crowding && !policies.is_certain(&trace, &self.limits) {
             return None;
         }
@@ -116,7 +111,7 @@ impl TailSampler {
         self.stats.early_decisions += u64::from(crowding);
         self.stats.early_releases += u64::from(!crowding);
         self.stats.policies.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
-        Some(decision)
+        Some((if crowding { Reason::Size } else { Reason::Certain }, decision))
     }
 
     /// Decides early while there are too many traces or bytes. What is about to leave counts as gone.
@@ -129,7 +124,7 @@ impl TailSampler {
             while self.store.traces.len() - self.leaving.len() > pending_traces
                 || self.store.in_use().saturating_sub(self.leaving_bytes) > enough
             {
-                if !self.decide_oldest(out) {
+                if !self.decide_oldest(Reason::Room, out) {
                     return self.write_leaving(out);
                 }
             }
@@ -138,39 +133,56 @@ impl TailSampler {
     }
 
     /// Decides the trace that has waited longest; false if there is none.
-    fn decide_oldest(&mut self, out: &mut Vec<Output>) -> bool {
+    fn decide_oldest(&mut self, reason: Reason, out: &mut Vec<Output>) -> bool {
         let oldest = self.store.schedule.pop(&mut self.store.traces);
         self.batch.extend(oldest);
         self.limits.begin_early(self.now);
-        self.decide(Trigger::Early, out);
+        self.decide(reason, out);
         oldest.is_some()
     }
 
     /// Decides the traces in `batch`, which the schedule has given up.
-    fn decide(&mut self, trigger: Trigger, out: &mut Vec<Output>) {
-        let evidence = |&number: &SlotNumber| {
-            let slot = self.store.traces.slot(number);
-            Evidence::new(slot.trace_id, &slot.digest)
-        };
-        let traces: Vec<_> = self.batch.iter().map(evidence).collect();
+    fn decide(&mut self, reason: Reason, out: &mut Vec<Output>) {
         let policies = &self.settings.policies;
-        policies.decide(&traces, &mut self.limits, &mut self.stats.policies, &mut self.decisions);
+        let fingerprints = policies.predicates().fingerprints();
+        let evidence = |&number: &SlotNumber| self.store.evidence(number, fingerprints);
+        let mut traces: Vec<_> = self.batch.iter().map(evidence).collect();
+        let counts = &mut self.stats.policies;
+        if reason == Reason::Room {
+            let decisions = &mut self.decisions;
+            decisions.extend(traces.iter().filter_map(|trace| policies.evict(trace, counts)));
+            traces.drain(..decisions.len());
+        }
+        policies.decide(&traces, &mut self.limits, counts, &mut self.decisions);
         let mut decisions = std::mem::take(&mut self.decisions);
         let mut batch = std::mem::take(&mut self.batch);
         for (number, decision) in batch.drain(..).zip(decisions.drain(..)) {
-            self.stats.early_decisions += u64::from(trigger == Trigger::Early);
-            self.carry_out(number, decision, out);
+            self.stats.early_decisions += u64::from(reason != Reason::Due);
+            self.carry_out(number, reason, decision, out);
         }
         (self.decisions, self.batch) = (decisions, batch);
         self.release_gone();
     }
 
     /// Does with a trace what has been decided.
-    fn carry_out(&mut self, number: SlotNumber, decision: Decision, out: &mut Vec<Output>) {
+    fn carry_out(&mut self, number: SlotNumber, reason: Reason, decision: Decision, out: &mut Vec<Output>) {
+        let policies = &self.settings.policies;
+        if policies.are_rules() {
+            let trace = self.store.evidence(number, policies.predicates().fingerprints());
+            let evicted = reason == Reason::Room;
+            self.rule_decisions.extend(policies.rule_decision(&trace, evicted, &self.limits));
+        }
         let slot = self.store.traces.slot(number);
+        self.waits.add(reason, slot.digest.arrived.whole_seconds_until(self.now));
+        let trigger = Trigger::of(reason, slot.digest.root);
+        self.stats.triggers[trigger as usize] += 1;
         let (trace_id, spans) = (slot.trace_id, u64::from(slot.digest.spans));
         self.stats.unknown_head_spans += if slot.digest.head().is_none() { spans } else { 0 };
-        if let Decision::Keep(kept) = decision {
+        if let Decision::Keep(mut kept) = decision {
+            let limits = &self.limits;
+            let fingerprint = || policies.fingerprint(kept, &self.store.fingerprints.values(number), limits);
+            let label = || Label { trigger, fingerprint: fingerprint() };
+            kept.part = self.stamps.label(label).or(kept.part);
             self.stats.kept_traces += 1;
             self.stats.kept_spans += spans;
             self.leaving_bytes += slot.digest.bytes as usize;
@@ -199,5 +211,12 @@ impl TailSampler {
         }
         self.store.release(&self.gone);
         self.gone.clear();
+    }
+}
+
+impl Settings {
+    /// Whether a trace has grown so large that it is decided on what has come of it.
+    fn is_crowding(&self, digest: &Digest) -> bool {
+        digest.bytes > self.trace_bytes || digest.spans >= self.trace_spans
     }
 }

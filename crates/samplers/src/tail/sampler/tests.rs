@@ -1,12 +1,16 @@
 //! When traces are decided, and what their spans leave with.
 
+mod configurations;
 mod early;
+mod invariants;
 mod overload;
 mod preservation;
 mod recorded;
 mod room;
 mod simulation;
+mod traffic;
 
+use forebay_otlp::TraceId;
 use proptest::prelude::*;
 
 use super::*;

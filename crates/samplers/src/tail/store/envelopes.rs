@@ -8,6 +8,7 @@ use forebay_otlp::Envelopes;
 use forebay_ottl::EnvelopeSlots;
 
 use super::interner::Interner;
+use crate::tail::fingerprint::Values;
 use crate::tail::predicate::{Bits, Predicates};
 
 /// The envelopes that records refer to by number.
@@ -26,6 +27,8 @@ struct Scope {
     resource: u32,
     /// What conditions ask of both, if there are conditions.
     slots: Option<Box<EnvelopeSlots>>,
+    /// What fingerprints ask of both.
+    values: Values<'static>,
 }
 
 impl EnvelopeTable {
@@ -47,7 +50,12 @@ impl EnvelopeTable {
         let resources = &mut self.resources;
         self.scopes.intern(&self.key, || {
             resources.retain(resource);
-            Scope { resource, slots: predicates.slots_of(resources.key(resource), &self.key[4..]) }
+            let (resource_key, scope_key) = (resources.key(resource), &self.key[4..]);
+            Scope {
+                resource,
+                slots: predicates.slots_of(resource_key, scope_key),
+                values: predicates.values_of(resource_key, scope_key),
+            }
         })
     }
 
@@ -67,6 +75,11 @@ impl EnvelopeTable {
     pub(crate) fn facts(&self, envelope: u32) -> (Bits, Option<&EnvelopeSlots>) {
         let scope = self.scopes.value(envelope);
         (*self.resources.value(scope.resource), scope.slots.as_deref())
+    }
+
+    /// The values that fingerprints have of the envelope's resource and scope.
+    pub(crate) fn values(&self, envelope: u32) -> &Values<'static> {
+        &self.scopes.value(envelope).values
     }
 
     /// The number of the envelope's resource.

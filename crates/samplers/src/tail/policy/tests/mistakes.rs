@@ -27,7 +27,7 @@ fn an_unknown_type_is_one_mistake_that_names_the_nearest_type() {
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(
         found[0]
-            .starts_with("error: policies[0]::type: expected one of always_sample, and, boolean_attribute, "),
+            .starts_with("error: policies[0]::type: expected one of adaptive_percentage, adaptive_throughput, always_sample, and, "),
         "{found:?}"
     );
     assert!(found[0].contains("did you mean `latency`?"), "{found:?}");
@@ -127,13 +127,13 @@ fn missing_and_senseless_settings_are_mistakes() {
         ("type: and, and: {}", "error: policies[0]::and::and_sub_policy: name at least one sub-policy"),
         (
             "type: and, and: {and_sub_policy: [{name: a, type: and}]}",
-            "error: policies[0]::and::and_sub_policy[0]::type: expected one of always_sample, boolean_attribute, ",
+            "error: policies[0]::and::and_sub_policy[0]::type: expected one of adaptive_percentage, adaptive_throughput, always_sample, boolean_attribute, ",
         ),
         ("type: drop, drop: {}", "error: policies[0]::drop::drop_sub_policy: name at least one sub-policy"),
         ("type: not, not: {}", "error: policies[0]::not: `not_sub_policy` is required"),
         (
             "type: not, not: {not_sub_policy: {name: a, type: not}}",
-            "error: policies[0]::not::not_sub_policy::type: expected one of always_sample, boolean_attribute, ",
+            "error: policies[0]::not::not_sub_policy::type: expected one of adaptive_percentage, adaptive_throughput, always_sample, boolean_attribute, ",
         ),
         (
             "type: composite, composite: {max_total_spans_per_second: 9, policy_order: [b], \

@@ -1,6 +1,7 @@
 //! Traces that leave before they have waited, and that wait longer.
 
 use super::*;
+use crate::tail::waits::Reason;
 
 fn child(number: u64) -> Span {
     Span { parent_span_id: vec![9; 8], ..span(trace(1, 0), number) }
@@ -75,7 +76,7 @@ fn policies_asked_as_spans_come_keep_or_drop_at_once_and_what_is_due_is_not_samp
     assert_eq!(tail.decide_due(10 * SECOND + 10 * MILLISECOND).len(), 1);
     let stats = tail.sampler.stats();
     assert_eq!((stats.kept_traces, stats.dropped_traces, stats.not_sampled_traces), (1, 1, 1));
-    assert_eq!((stats.policies[0].sampled, stats.policies[1].dropped), (1, 1));
+    assert_eq!((stats.policies[0].sampled.traces, stats.policies[1].dropped.traces), (1, 1));
 }
 
 #[test]
@@ -111,6 +112,26 @@ fn a_trace_that_would_fill_the_shard_is_decided_on_what_has_come_of_it() {
 }
 
 #[test]
+fn a_trace_that_reaches_its_number_of_spans_is_decided_on_what_has_come_of_it() {
+    let mut tail = waiting("10s", &format!("maximum_trace_spans: 3, {ERRORS}"));
+    assert_eq!(tail.accept(0, &request(vec![span(trace(1, 0), 1), span(trace(1, 0), 2)])), []);
+    assert_eq!(tail.sampler.pending_traces(), 1);
+    // What comes with the span that fills it still counts, what comes later does not.
+    assert_eq!(tail.accept(1, &request(vec![span(trace(1, 0), 3), error(4)])).len(), 4);
+    assert_eq!(tail.accept(2, &request((1..=3).map(|number| span(trace(2, 0), number)).collect())), []);
+    assert_eq!(
+        tail.accept(3, &request(vec![Span { trace_id: trace(2, 0).to_bytes().to_vec(), ..error(5) }])),
+        []
+    );
+    let stats = tail.sampler.stats();
+    assert_eq!((stats.early_decisions, stats.kept_traces, stats.not_sampled_traces), (2, 1, 1));
+    assert_eq!((tail.sampler.pending_traces(), stats.late_dropped), (0, 1));
+
+    let mut unbounded = waiting("10s", &format!("maximum_trace_spans: 0, {ERRORS}"));
+    assert_eq!(unbounded.accept(0, &request((1..=50).map(error).collect())), []);
+}
+
+#[test]
 fn a_full_sampler_says_so_if_its_senders_are_to_wait() {
     let yaml = format!("{{decision_wait: 1s, block_on_overflow: true, {ALL}}}");
     let settings = Settings { pending_traces: 2, ..settings(&yaml, Compatibility::default()) };
@@ -135,4 +156,30 @@ fn late_spans_of_kept_traces_say_how_late_they_are() {
     tail.accept(3 * SECOND + SECOND / 2, &request(vec![span(trace(1, 0), 2), span(trace(1, 0), 3)]));
     assert_eq!(tail.sampler.take_late_ages(), [2.5]);
     assert_eq!(tail.sampler.take_late_ages(), [0.0; 0]);
+}
+
+#[test]
+fn how_long_traces_waited_is_told_by_why_they_were_decided() {
+    let yaml = format!("{{decision_wait: 10s, early_decision: true, maximum_trace_spans: 3, {ERRORS}}}");
+    let mut tail = Tail::with(Settings { pending_traces: 2, ..settings(&yaml, Compatibility::default()) });
+    let of = |id, number| span(trace(id, 0), number);
+    let waits = |tail: &mut Tail| {
+        let waits = tail.sampler.take_waits();
+        waits.map(|Wait { reason, seconds, traces }| (reason, seconds, traces)).collect::<Vec<_>>()
+    };
+    tail.accept(0, &request(vec![of(1, 1), of(2, 2)]));
+    tail.accept(2 * SECOND + SECOND / 2, &request(vec![error(3)]));
+    assert_eq!(waits(&mut tail), [(Reason::Certain, 2, 1)]);
+    tail.accept(4 * SECOND, &request(vec![of(2, 4), of(2, 5)]));
+    assert_eq!(waits(&mut tail), [(Reason::Size, 4, 1)]);
+    tail.accept(5 * SECOND, &request(vec![of(3, 6), of(4, 7)]));
+    tail.accept(6 * SECOND, &request(vec![of(5, 8), of(6, 9)]));
+    assert_eq!(waits(&mut tail), [(Reason::Room, 1, 2)]);
+    tail.decide_due(16 * SECOND);
+    assert_eq!(waits(&mut tail), [(Reason::Due, 10, 2)]);
+    tail.accept(17 * SECOND, &request(vec![of(7, 10)]));
+    tail.decide_due(18 * SECOND + SECOND / 2);
+    tail.decide_all();
+    assert_eq!(waits(&mut tail), [(Reason::Shutdown, 1, 1)]);
+    assert_eq!(waits(&mut tail), []);
 }

@@ -1,9 +1,11 @@
 //! Which spans are left of a request, and what they leave with.
 
+use forebay_otlp::threshold::Randomness;
+use forebay_otlp::tracestate::TraceState;
 use proptest::prelude::*;
 
 use super::*;
-use crate::head::Mode;
+use crate::head::{Mode, Policy};
 use crate::testing::raw::{around, elaborate, messages};
 use crate::testing::{
     Span, Value, attribute, decode, encode, random, request, span, span_with_state, text, trace, under,
@@ -12,20 +14,26 @@ use crate::testing::{
 /// The highest randomness.
 const HIGH: u64 = (1 << 56) - 1;
 
-const FULL: ProbabilisticConfig = ProbabilisticConfig {
-    mode: Mode::Proportional,
-    sampling_percentage: 100.0,
-    hash_seed: 0,
-    fail_closed: true,
-    sampling_precision: 4,
-};
-const HALF: ProbabilisticConfig = ProbabilisticConfig { sampling_percentage: 50.0, ..FULL };
-const NONE: ProbabilisticConfig = ProbabilisticConfig { sampling_percentage: 0.0, ..FULL };
+const FULL: ProbabilisticConfig = keeping(100.0);
+const HALF: ProbabilisticConfig = keeping(50.0);
+const NONE: ProbabilisticConfig = keeping(0.0);
+
+const fn keeping(sampling_percentage: f32) -> ProbabilisticConfig {
+    ProbabilisticConfig {
+        mode: Mode::Proportional,
+        sampling_percentage,
+        hash_seed: 0,
+        fail_closed: true,
+        sampling_precision: 4,
+        hashes_trace_id: true,
+        from_attribute: String::new(),
+        sampling_priority: String::new(),
+    }
+}
 
 fn sample(config: &ProbabilisticConfig, request: &[u8]) -> Sampled {
-    let sampled =
-        ProbabilisticSampler::new(config).unwrap().sample(request, &SpanIndex::scan(request).unwrap());
-    assert_eq!(decode(&sampled.request).len(), sampled.spans);
+    let sampled = SpanSampler::new(config).unwrap().sample(request, &SpanIndex::scan(request).unwrap());
+    assert_eq!(decode(&sampled.request).len(), sampled.items);
     sampled
 }
 
@@ -79,7 +87,7 @@ fn zero_percent_keeps_nothing_and_a_hundred_or_more_everything() {
         random(1).take(100).map(|number| span(trace(number | 1, number >> 8), number | 1)).collect();
     for mode in [Mode::HashSeed, Mode::Proportional, Mode::Equalizing] {
         assert_eq!(spans(&ProbabilisticConfig { mode, ..NONE }, all.clone()), []);
-        for sampling_percentage in [100.0, 100.1, f64::MAX] {
+        for sampling_percentage in [100.0, 100.1, f32::MAX] {
             assert_eq!(
                 spans(&ProbabilisticConfig { mode, sampling_percentage, ..FULL }, all.clone()).len(),
                 all.len()
@@ -87,16 +95,16 @@ fn zero_percent_keeps_nothing_and_a_hundred_or_more_everything() {
         }
     }
     let nothing = sample(&NONE, &request(all));
-    assert_eq!((nothing.request, nothing.spans, nothing.counts.randomness), (Vec::new(), 0, (0, 100)));
+    assert_eq!(
+        (nothing.request, nothing.items, nothing.counts.of(Policy::TraceIdW3c)),
+        (Vec::new(), 0, (0, 100))
+    );
 }
 
 #[test]
 fn a_percentage_without_a_threshold_is_an_error() {
     for mode in [Mode::Proportional, Mode::Equalizing] {
-        assert!(
-            ProbabilisticSampler::new(&ProbabilisticConfig { mode, sampling_percentage: 1e-20, ..FULL })
-                .is_err()
-        );
+        assert!(SpanSampler::new(&ProbabilisticConfig { mode, sampling_percentage: 1e-20, ..FULL }).is_err());
     }
 }
 
@@ -145,9 +153,11 @@ fn what_cannot_be_read_or_is_inconsistent_is_dropped_or_kept_as_configured() {
     }
     let inconsistent = span_with_state(trace(1, 0), 1, "ot=th:c");
     assert_eq!(spans(&open, vec![inconsistent.clone()]), [span(trace(1, 0), 1)]);
-    let counts = |config| sample(config, &request(vec![inconsistent.clone()])).counts;
-    assert_eq!(counts(&open), Counts { failed: (1, 0), ..Counts::default() });
-    assert_eq!(counts(&HALF), Counts { failed: (0, 1), ..Counts::default() });
+    let malformed = span_with_state(trace(1, 0), 1, "=");
+    for (span, policy) in [(inconsistent, Policy::TraceIdW3c), (malformed, Policy::MissingRandomness)] {
+        let counts = |config| sample(config, &request(vec![span.clone()])).counts.of(policy);
+        assert_eq!((counts(&open), counts(&HALF)), ((1, 0), (0, 1)));
+    }
 }
 
 #[test]
@@ -156,13 +166,13 @@ fn a_priority_of_zero_drops_and_more_keeps() {
         [Value::IntValue(1), Value::DoubleValue(0.1), text("1"), text("2.5"), Value::IntValue(i64::MAX)]
     {
         let kept = sample(&NONE, &request(vec![with_priority(value.clone(), "")]));
-        assert_eq!((kept.spans, kept.counts.priority), (1, (1, 0)), "{value:?}");
+        assert_eq!((kept.items, kept.counts.of(Policy::SamplingPriority)), (1, (1, 0)), "{value:?}");
     }
     for value in
         [Value::IntValue(0), Value::DoubleValue(0.0), Value::DoubleValue(-0.0), text("0"), text("0.0")]
     {
         let kept = sample(&FULL, &request(vec![with_priority(value.clone(), "")]));
-        assert_eq!((kept.spans, kept.counts.priority), (0, (0, 1)), "{value:?}");
+        assert_eq!((kept.items, kept.counts.of(Policy::SamplingPriority)), (0, (0, 1)), "{value:?}");
     }
 }
 
@@ -173,7 +183,11 @@ fn a_priority_that_is_no_number_or_negative_says_nothing() {
     for value in odd {
         for (config, spans) in [(&NONE, 0), (&FULL, 1)] {
             let sampled = sample(config, &request(vec![with_priority(value.clone(), "")]));
-            assert_eq!((sampled.spans, sampled.counts.priority), (spans, (0, 0)), "{value:?}");
+            assert_eq!(
+                (sampled.items, sampled.counts.of(Policy::SamplingPriority)),
+                (spans, (0, 0)),
+                "{value:?}"
+            );
         }
     }
 }
@@ -208,7 +222,7 @@ fn only_a_span_attribute_of_that_name_is_a_priority() {
     let value = Span { attributes: vec![attribute("x", text("sampling.priority"))], ..plain.clone() };
     let longer = Span { attributes: named("sampling.priority.x"), ..plain.clone() };
     let kept = sample(&HALF, &encode(vec![under(named("sampling.priority"), vec![value, longer, plain])]));
-    assert_eq!((kept.spans, kept.counts), (0, Counts { randomness: (0, 3), ..Counts::default() }));
+    assert_eq!((kept.items, kept.counts.of(Policy::TraceIdW3c)), (0, (0, 3)));
 }
 
 #[test]
@@ -267,13 +281,13 @@ proptest! {
     #[test]
     fn what_is_kept_reaches_the_threshold_it_leaves_with(
         mode in prop_oneof![Just(Mode::HashSeed), Just(Mode::Proportional), Just(Mode::Equalizing)],
-        sampling_percentage in prop_oneof![0.001..150.0_f64, 99.0..=100.0_f64],
+        sampling_percentage in prop_oneof![0.001..150.0_f32, 99.0..=100.0_f32],
         sampling_precision in 1..=14_u32,
         hash_seed: u32,
         states in prop::collection::vec("(a=b,)?(ot=(x:y;)?(th:[0-9a-f]{1,14})?(;rv:[0-9a-f]{14})?)?", 1..20),
         seed: u64,
     ) {
-        let config = ProbabilisticConfig { mode, sampling_percentage, sampling_precision, hash_seed, fail_closed: true };
+        let config = ProbabilisticConfig { mode, sampling_percentage, sampling_precision, hash_seed, ..FULL };
         let incoming: Vec<_> = states.iter().zip(random(seed)).map(|(state, number)| span_with_state(trace(number | 1, number), number | 1, state)).collect();
         for span in spans(&config, incoming.clone()) {
             let before = incoming.iter().find(|before| before.span_id == span.span_id).unwrap();
