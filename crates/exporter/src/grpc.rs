@@ -5,27 +5,26 @@
 //! request go out as DATA frames without being copied into a codec's buffer.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use fastrand::Rng;
 use forebay_pipeline::{Consumer, Signal};
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
+use http::{HeaderName, HeaderValue};
 use http_body_util::{BodyExt, Limited};
 
-use crate::client::{self, Client, Connector, Target, Tls};
 use crate::compression::Compression;
 use crate::sender::Sender;
 use crate::transport::{Outcome, Payload, Transport, explain};
 use crate::{BuildError, ExporterContext};
 
 mod answer;
+mod channel;
 mod config;
 #[cfg(test)]
 mod tests;
 
-pub use config::{GrpcConfig, Keepalive};
+pub use channel::{CallError, Channel};
+pub use config::{ChannelConfig, GrpcConfig, Keepalive};
 
 /// Flag and length before each message.
 const PREFIX: usize = 5;
@@ -47,57 +46,26 @@ pub fn build(
 }
 
 struct GrpcTransport {
-    client: Client,
-    scheme: Scheme,
-    authority: Authority,
-    headers: HeaderMap,
+    channel: Channel,
     compression: Compression,
 }
 
+const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+
 impl GrpcTransport {
     fn new(config: GrpcConfig) -> Result<Self, BuildError> {
-        let scheme = if config.plaintext() { Scheme::HTTP } else { Scheme::HTTPS };
-        let authority = config.authority();
-        let target = match config.endpoint.unix_path() {
-            Some(path) => Target::Unix(path.to_owned()),
-            None => Target::Fixed(uri(&Scheme::HTTP, config.endpoint.authority(), "/")),
-        };
-        let tls = Tls::new(&config.tls, &[b"h2"])?;
-        let mut builder = client::builder();
-        builder.http2_only(true).http2_max_send_buf_size(config.write_buffer_size);
-        if let Some(keepalive) = config.keepalive {
-            builder
-                .http2_keep_alive_interval(Some(keepalive.time).filter(|time| !time.is_zero()))
-                .http2_keep_alive_timeout(keepalive.timeout)
-                .http2_keep_alive_while_idle(keepalive.permit_without_stream);
-        }
-        let mut headers = config.headers.clone();
-        headers.insert(header::TE, HeaderValue::from_static("trailers"));
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        headers.insert(header::USER_AGENT, config.user_agent.clone());
+        let mut channel = Channel::new(&config.channel, config.sending.timeout)?;
         let encoding = match config.compression {
             Compression::Gzip(_) => Some("gzip"),
             Compression::Zstd(_) => Some("zstd"),
             Compression::None | Compression::Zlib(_) => None,
         };
         if let Some(encoding) = encoding {
-            headers.insert(GRPC_ENCODING, HeaderValue::from_static(encoding));
+            channel.add_header(GRPC_ENCODING, HeaderValue::from_static(encoding));
         }
-        if let Some(timeout) = config.sending.timeout {
-            headers.insert(GRPC_TIMEOUT, timeout_value(timeout));
-        }
-        Ok(Self {
-            client: builder.build(Connector::new(target, tls, config.sending.timeout)),
-            scheme,
-            authority,
-            headers,
-            compression: config.compression,
-        })
+        Ok(Self { channel, compression: config.compression })
     }
 }
-
-const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
-const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 impl Transport for GrpcTransport {
     async fn encode(&self, _: Signal, pieces: Vec<Bytes>) -> Result<Payload, String> {
@@ -113,13 +81,8 @@ impl Transport for GrpcTransport {
     }
 
     async fn send(&self, signal: Signal, payload: Payload) -> Outcome {
-        let mut request = Request::new(payload);
-        *request.method_mut() = Method::POST;
-        *request.version_mut() = Version::HTTP_2;
-        *request.uri_mut() = uri(&self.scheme, self.authority.clone(), signal.grpc_path());
-        *request.headers_mut() = self.headers.clone();
         // Without a status from the backend nothing is known, so all that goes wrong here is worth a retry.
-        let response = match self.client.request(request).await {
+        let response = match self.channel.send(signal.grpc_path(), payload).await {
             Ok(response) => response,
             Err(error) => return Outcome::failed(explain(&error)),
         };
@@ -142,22 +105,4 @@ fn prefix(compressed: bool, length: usize) -> Result<[u8; PREFIX], String> {
         u32::try_from(length).map_err(|_| format!("a message of {length} bytes is too large for gRPC"))?;
     let [a, b, c, d] = length.to_be_bytes();
     Ok([u8::from(compressed), a, b, c, d])
-}
-
-/// At most eight digits and a unit.
-fn timeout_value(timeout: Duration) -> HeaderValue {
-    let (count, unit) = match timeout.as_millis() {
-        millis @ 0..100_000_000 => (millis.max(1), "m"),
-        millis => ((millis / 1000).min(99_999_999), "S"),
-    };
-    HeaderValue::try_from(format!("{count}{unit}")).unwrap_or(HeaderValue::from_static("5000m"))
-}
-
-fn uri(scheme: &Scheme, authority: Authority, path: &'static str) -> Uri {
-    let mut parts = http::uri::Parts::default();
-    parts.scheme = Some(scheme.clone());
-    parts.authority = Some(authority);
-    parts.path_and_query = Some(PathAndQuery::from_static(path));
-    #[expect(clippy::expect_used, reason = "scheme, authority and path are all there")]
-    Uri::from_parts(parts).expect("a URI of all three parts is valid")
 }

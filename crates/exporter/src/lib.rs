@@ -22,6 +22,7 @@ mod client;
 mod compression;
 pub mod debug;
 mod endpoint;
+pub mod fetch;
 pub mod file;
 pub mod grpc;
 mod headers;

@@ -20,6 +20,10 @@ use tokio::time::Instant;
 use crate::inflate::{Coding, InflateError, Inflater};
 use crate::reject::{Kind, Reject};
 
+/// How long a request waits for room in the budget before it is refused.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// What a call holds while it waits for its body: its task, its stream, its first buffer.
+const CALL_MEMORY: usize = 4 << 10;
 /// The smallest buffer.
 const SMALLEST: usize = 512;
 /// How far beyond what has arrived a declared length is believed. Senders cut messages into frames of
@@ -326,6 +330,22 @@ impl<'a> Gathering<'a> {
 }
 
 impl Allowance {
+    /// `limit` bounds a body's bytes after decoding; the configuration calls it `limit_key`.
+    pub(crate) fn new(budget: Budget, limit: usize, limit_key: &'static str) -> Self {
+        Self { budget, limit, limit_key, patience: PATIENCE, inflating: Arc::default() }
+    }
+
+    /// Charges for a call itself, so that a flood of calls without bodies has a bound too.
+    pub(crate) async fn enter(&self) -> Result<Charge, Reject> {
+        match self.budget.reserve(CALL_MEMORY) {
+            Ok(charge) => Ok(charge),
+            Err(_) => {
+                let room = self.budget.reserve_within(CALL_MEMORY, self.patience);
+                Box::pin(room).await.map_err(Reject::overloaded)
+            }
+        }
+    }
+
     fn exceeded(&self) -> Reject {
         Reject::too_large("request", self.limit, self.limit_key)
     }

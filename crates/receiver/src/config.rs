@@ -1,4 +1,5 @@
-//! The `otlp` receiver's configuration: the Collector's keys and defaults, with these deviations.
+//! The configuration of servers (`configgrpc`, `confighttp`) and of the `otlp` receiver: the Collector's keys
+//! and defaults, with these deviations.
 //!
 //! - `read_timeout`, `read_header_timeout` and `idle_timeout` are not "none" when unset: a client that
 //!   stalls must not hold a connection for ever. Zero, said explicitly, is none. HTTP/1 connections that
@@ -20,6 +21,8 @@ use crate::endpoint::Endpoint;
 use crate::http::cors::Cors;
 use crate::inflate::Coding;
 
+const GRPC_PORT: u16 = 4317;
+const HTTP_PORT: u16 = 4318;
 const MIB: usize = 1 << 20;
 /// What grpc-go takes and clients expect to be able to send.
 const GRPC_MESSAGE: usize = 4 * MIB;
@@ -42,10 +45,19 @@ pub struct OtlpConfig {
     /// `protocols.grpc`
     pub grpc: Option<GrpcConfig>,
     /// `protocols.http`
-    pub http: Option<HttpConfig>,
+    pub http: Option<OtlpHttpConfig>,
 }
 
-/// `protocols.grpc`
+/// `protocols.http`
+#[derive(Clone, Debug)]
+pub struct OtlpHttpConfig {
+    /// What it has in common with other HTTP servers.
+    pub server: HttpConfig,
+    /// The paths of [`Signal::ALL`].
+    pub(crate) paths: [String; 3],
+}
+
+/// The settings of a gRPC server.
 #[derive(Clone, Debug)]
 pub struct GrpcConfig {
     /// Where to listen.
@@ -71,7 +83,7 @@ pub(crate) struct Keepalive {
     pub(crate) timeout: Duration,
 }
 
-/// `protocols.http`
+/// The settings of an HTTP server.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
     /// Where to listen.
@@ -94,9 +106,8 @@ pub struct HttpConfig {
     pub keep_alives_enabled: bool,
     pub(crate) cors: Option<Cors>,
     pub(crate) codings: Vec<Coding>,
+    /// Added to every answer.
     pub(crate) response_headers: HeaderMap,
-    /// The paths of [`Signal::ALL`].
-    pub(crate) paths: [String; 3],
 }
 
 impl OtlpConfig {
@@ -112,8 +123,10 @@ impl OtlpConfig {
             return Self::default();
         };
         let config = Self {
-            grpc: protocols.table("grpc").map(|table| GrpcConfig::read(&table)),
-            http: protocols.table("http").map(|table| HttpConfig::read(&table)),
+            grpc: protocols
+                .table("grpc")
+                .map(|table| GrpcConfig::read(&table, Endpoint::localhost(GRPC_PORT))),
+            http: protocols.table("http").map(|table| OtlpHttpConfig::read(&table)),
         };
         if config.grpc.is_none() && config.http.is_none() {
             protocols.error("grpc", "at least one of `grpc` and `http` is required");
@@ -124,17 +137,33 @@ impl OtlpConfig {
     /// Where it listens, and where that is said.
     pub fn endpoints(&self) -> impl Iterator<Item = (&Endpoint, &Place)> {
         let grpc = self.grpc.as_ref().map(|grpc| (&grpc.endpoint, &grpc.place));
-        let http = self.http.as_ref().map(|http| (&http.endpoint, &http.place));
+        let http = self.http.as_ref().map(|http| (&http.server.endpoint, &http.server.place));
         grpc.into_iter().chain(http)
     }
 }
 
-impl GrpcConfig {
+impl OtlpHttpConfig {
     fn read(table: &Table<'_>) -> Self {
+        let [traces, metrics, logs] = Signal::ALL.map(|signal| signal.http_path().to_owned());
+        Self {
+            server: HttpConfig::read(table, Endpoint::localhost(HTTP_PORT)),
+            paths: [
+                path(table, "traces_url_path", traces),
+                path(table, "metrics_url_path", metrics),
+                path(table, "logs_url_path", logs),
+            ],
+        }
+    }
+}
+
+impl GrpcConfig {
+    /// Reads the server's mapping; without `endpoint` it listens on `default`.
+    #[must_use]
+    pub fn read(table: &Table<'_>, default: Endpoint) -> Self {
         refuse_auth(table);
         table.accept("read_buffer_size", "buffers grow with what is read");
         table.accept("write_buffer_size", "answers are a few bytes");
-        let defaults = Self::default();
+        let defaults = Self::at(default);
         let keepalive = table.table("keepalive");
         if let Some(enforcement) =
             keepalive.as_ref().and_then(|keepalive| keepalive.table("enforcement_policy"))
@@ -160,21 +189,12 @@ impl GrpcConfig {
             lifetime,
         }
     }
-}
 
-impl Keepalive {
-    fn read(table: &Table<'_>) -> Self {
+    /// The defaults, and an endpoint.
+    #[must_use]
+    pub fn at(endpoint: Endpoint) -> Self {
         Self {
-            time: timeout(table, "time", Some(KEEPALIVE_TIME)).or(Some(KEEPALIVE_TIME)),
-            timeout: timeout(table, "timeout", Some(KEEPALIVE_TIMEOUT)).unwrap_or(KEEPALIVE_TIMEOUT),
-        }
-    }
-}
-
-impl Default for GrpcConfig {
-    fn default() -> Self {
-        Self {
-            endpoint: Endpoint::Tcp { host: "localhost".into(), port: 4317 },
+            endpoint,
             place: Place::default(),
             tls: None,
             max_recv_msg_size: GRPC_MESSAGE,
@@ -186,12 +206,22 @@ impl Default for GrpcConfig {
     }
 }
 
-impl HttpConfig {
+impl Keepalive {
     fn read(table: &Table<'_>) -> Self {
+        Self {
+            time: timeout(table, "time", Some(KEEPALIVE_TIME)).or(Some(KEEPALIVE_TIME)),
+            timeout: timeout(table, "timeout", Some(KEEPALIVE_TIMEOUT)).unwrap_or(KEEPALIVE_TIMEOUT),
+        }
+    }
+}
+
+impl HttpConfig {
+    /// Reads the server's mapping; without `endpoint` it listens on `default`.
+    #[must_use]
+    pub fn read(table: &Table<'_>, default: Endpoint) -> Self {
         refuse_auth(table);
         table.accept("write_timeout", "a client that does not take its answer is cut off by `idle_timeout`");
-        let defaults = Self::default();
-        let [traces, metrics, logs] = defaults.paths;
+        let defaults = Self::at(default);
         Self {
             endpoint: Endpoint::read(table).unwrap_or(defaults.endpoint),
             place: table.place("endpoint"),
@@ -209,19 +239,14 @@ impl HttpConfig {
             cors: table.table("cors").and_then(|table| Cors::read(&table)),
             codings: codings(table).unwrap_or(defaults.codings),
             response_headers: response_headers(table),
-            paths: [
-                path(table, "traces_url_path", traces),
-                path(table, "metrics_url_path", metrics),
-                path(table, "logs_url_path", logs),
-            ],
         }
     }
-}
 
-impl Default for HttpConfig {
-    fn default() -> Self {
+    /// The defaults, and an endpoint.
+    #[must_use]
+    pub fn at(endpoint: Endpoint) -> Self {
         Self {
-            endpoint: Endpoint::Tcp { host: "localhost".into(), port: 4318 },
+            endpoint,
             place: Place::default(),
             tls: None,
             max_request_body_size: HTTP_BODY,
@@ -233,7 +258,6 @@ impl Default for HttpConfig {
             cors: None,
             codings: vec![Coding::Identity, Coding::Gzip, Coding::Zstd, Coding::Deflate],
             response_headers: HeaderMap::new(),
-            paths: Signal::ALL.map(|signal| signal.http_path().to_owned()),
         }
     }
 }

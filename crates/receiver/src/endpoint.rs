@@ -58,6 +58,12 @@ pub(crate) enum Listener {
 }
 
 impl Endpoint {
+    /// A port of the machine itself, which the Collector's components listen on unless told otherwise.
+    #[must_use]
+    pub fn localhost(port: u16) -> Self {
+        Self::Tcp { host: "localhost".to_owned(), port }
+    }
+
     /// Reads `endpoint` and `transport`; a mistake is reported and reads as absent.
     pub(crate) fn read(table: &Table<'_>) -> Option<Self> {
         let transports = [("tcp", false), ("tcp4", false), ("tcp6", false), ("unix", true)];

@@ -4,6 +4,8 @@
 //! its first five bytes. Reading it here puts the bytes where they stay, inflates them under the
 //! receiver's own bounds, and sees what a generic server lets pass: a call without a message, or with two.
 
+pub(crate) mod unary;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +13,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use forebay_otlp::response::{PartialSuccess, Status as RpcStatus};
 use forebay_pipeline::Signal;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request};
 use http_body::Body;
 use tokio::time::timeout;
 
 use crate::answer::Answer;
-use crate::body::{Gathering, Payload, Pieces};
+use crate::body::{Allowance, Gathering, Payload, Pieces};
 use crate::connection::Call;
 use crate::inflate::Coding;
 use crate::intake::{Intake, Lane};
@@ -51,15 +53,13 @@ impl Services {
         B::Error: std::fmt::Display,
     {
         let (head, body) = request.into_parts();
-        let is_grpc = head.method == Method::POST && is_grpc(&head.headers);
+        let is_call = is_call(&head);
         let lane = self.lane(head.uri.path()).cloned();
         let coding = coding(&head.headers);
         async move {
             let _call = call;
-            if !is_grpc {
-                let mut response = Response::new(Answer::default());
-                *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-                return Ok(response);
+            if !is_call {
+                return Ok(not_grpc());
             }
             let lane = match lane {
                 Ok(lane) => lane,
@@ -67,7 +67,7 @@ impl Services {
             };
             let outcome = self.export(&lane, coding, body).await;
             self.intake.record(&lane, &outcome);
-            Ok(outcome.map_or_else(|reject| failure(&reject), |partial| success(&partial)))
+            Ok(outcome.map_or_else(|reject| failure(&reject), |partial| success(&partial.encode())))
         }
     }
 
@@ -91,51 +91,68 @@ impl Services {
         B::Error: std::fmt::Display,
     {
         let coding = coding?;
-        let _memory = self.intake.enter().await?;
-        let limit = self.read_timeout.unwrap_or(Duration::MAX);
-        let payload = timeout(limit, self.message(coding, Pieces::new(body))).await.map_err(|_| {
-            Reject::new(Kind::TooSlow, format!("the request did not arrive within {limit:?}"))
-        })??;
+        let _memory = self.intake.allowance().enter().await?;
+        let payload = receive(self.intake.allowance(), coding, Pieces::new(body), self.read_timeout).await?;
         self.intake.submit(lane, payload).await
     }
+}
 
-    /// The one message of a unary call.
-    async fn message<B>(&self, coding: Coding, mut pieces: Pieces<B>) -> Result<Payload, Reject>
-    where
-        B: Body<Data = Bytes> + Unpin,
-        B::Error: std::fmt::Display,
-    {
-        let prefix = match pieces.exactly::<PREFIX>().await? {
-            Ok(prefix) => prefix,
-            Err(0) => {
-                return Err(Reject::new(Kind::Cardinality, "an export is one message, the call has none"));
-            }
-            Err(_) => return Err(truncated()),
-        };
-        let [compressed, length @ ..] = prefix;
-        let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-        let coding = match (compressed, coding) {
-            (0, _) => Coding::Identity,
-            (1, Coding::Identity) => {
-                return Err(Reject::bad_data("the message is compressed but grpc-encoding does not say how"));
-            }
-            (1, coding) => coding,
-            (flag, _) => {
-                return Err(Reject::bad_data(format!("{flag} is not a gRPC compression flag")));
-            }
-        };
-        let mut gathering = Gathering::new(self.intake.allowance(), coding, Some(length))?;
-        let mut missing = length;
-        while missing > 0 {
-            let piece = pieces.next_within(missing).await?.ok_or_else(truncated)?;
-            gathering.push(&piece).await?;
-            missing -= piece.len();
+/// The one message of a unary call, if it arrives in time.
+async fn receive<B>(
+    allowance: &Allowance,
+    coding: Coding,
+    pieces: Pieces<B>,
+    limit: Option<Duration>,
+) -> Result<Payload, Reject>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::fmt::Display,
+{
+    let limit = limit.unwrap_or(Duration::MAX);
+    timeout(limit, message(allowance, coding, pieces))
+        .await
+        .map_err(|_| Reject::new(Kind::TooSlow, format!("the request did not arrive within {limit:?}")))?
+}
+
+async fn message<B>(allowance: &Allowance, coding: Coding, mut pieces: Pieces<B>) -> Result<Payload, Reject>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::fmt::Display,
+{
+    let prefix = match pieces.exactly::<PREFIX>().await? {
+        Ok(prefix) => prefix,
+        Err(0) => {
+            return Err(Reject::new(Kind::Cardinality, "the call is unary: it has one message, not none"));
         }
-        if pieces.next().await?.is_some() {
-            return Err(Reject::new(Kind::Cardinality, "an export is one message, the call has more"));
+        Err(_) => return Err(truncated()),
+    };
+    let [compressed, length @ ..] = prefix;
+    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+    let coding = match (compressed, coding) {
+        (0, _) => Coding::Identity,
+        (1, Coding::Identity) => {
+            return Err(Reject::bad_data("the message is compressed but grpc-encoding does not say how"));
         }
-        gathering.finish().await
+        (1, coding) => coding,
+        (flag, _) => {
+            return Err(Reject::bad_data(format!("{flag} is not a gRPC compression flag")));
+        }
+    };
+    let mut gathering = Gathering::new(allowance, coding, Some(length))?;
+    let mut missing = length;
+    while missing > 0 {
+        let piece = pieces.next_within(missing).await?.ok_or_else(truncated)?;
+        gathering.push(&piece).await?;
+        missing -= piece.len();
     }
+    if pieces.next().await?.is_some() {
+        return Err(Reject::new(Kind::Cardinality, "the call is unary: it has one message, not more"));
+    }
+    gathering.finish().await
+}
+
+fn is_call(head: &request::Parts) -> bool {
+    head.method == Method::POST && is_grpc(&head.headers)
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {
@@ -160,12 +177,18 @@ fn truncated() -> Reject {
     Reject::bad_data("the call ends within a message")
 }
 
-fn success(partial: &PartialSuccess) -> Response<Answer> {
-    let message = partial.encode();
+/// What HTTP clients get that do not speak gRPC.
+fn not_grpc() -> Response<Answer> {
+    let mut response = Response::new(Answer::default());
+    *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    response
+}
+
+fn success(message: &[u8]) -> Response<Answer> {
     let mut data = Vec::with_capacity(PREFIX + message.len());
     data.push(0);
     data.extend_from_slice(&u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes());
-    data.extend_from_slice(&message);
+    data.extend_from_slice(message);
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
     let mut response = Response::new(Answer::with_trailers(data, trailers));
@@ -176,14 +199,17 @@ fn success(partial: &PartialSuccess) -> Response<Answer> {
 
 fn failure(reject: &Reject) -> Response<Answer> {
     let code = reject.kind.code();
-    let status = match reject.retry_after {
+    status(&match reject.retry_after {
         None => tonic::Status::new(code, &reject.message),
         retry_delay => {
             let details = RpcStatus { code: code.into(), message: reject.message.clone(), retry_delay };
             tonic::Status::with_details(code, &reject.message, details.encode().into())
         }
-    };
-    let mut response = status.into_http::<Answer>();
+    })
+}
+
+fn status(status: &tonic::Status) -> Response<Answer> {
+    let mut response = status.clone().into_http::<Answer>();
     response.headers_mut().insert(GRPC_ACCEPT_ENCODING, ACCEPTED);
     response
 }

@@ -3,6 +3,8 @@
 mod answer;
 pub(crate) mod cors;
 pub(crate) mod framing;
+mod front;
+pub(crate) mod get;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -23,7 +25,7 @@ use crate::inflate::Coding;
 use crate::intake::{Intake, Lane};
 use crate::reject::{Kind, Reject};
 use answer::Encoding;
-use cors::Cors;
+pub(crate) use front::Front;
 
 /// A JSON body beyond this size is decoded on a thread of its own.
 const JSON_INLINE: usize = 128 << 10;
@@ -37,10 +39,8 @@ pub(crate) struct Service {
     pub(crate) intake: Intake,
     /// The paths of [`Signal::ALL`].
     pub(crate) paths: [String; 3],
-    pub(crate) cors: Option<Cors>,
+    pub(crate) front: Front,
     pub(crate) codings: Vec<Coding>,
-    /// Added to every answer.
-    pub(crate) response_headers: HeaderMap,
     /// How long a body may take to arrive.
     pub(crate) read_timeout: Option<Duration>,
 }
@@ -57,23 +57,12 @@ impl Service {
         B::Error: std::fmt::Display,
     {
         let (head, body) = request.into_parts();
-        let close = call.ambiguity.take() && head.headers.contains_key(header::TRANSFER_ENCODING);
-        let mut response = match self.cors.as_ref().and_then(|cors| cors.preflight(&head)) {
+        let mut entered = self.front.enter(&head, &call);
+        let mut response = match entered.preflight.take() {
             Some(preflight) => preflight,
             None => self.post(&head, body).await,
         };
-        if head.version < Version::HTTP_2 {
-            call.ambiguity.await_head();
-        }
-        if let Some(cors) = &self.cors {
-            cors.allow(&head.headers, response.headers_mut());
-        }
-        if close {
-            response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
-        }
-        for (name, value) in &self.response_headers {
-            response.headers_mut().insert(name, value.clone());
-        }
+        self.front.leave(&head, &call, &entered, &mut response);
         Ok(response)
     }
 
@@ -137,7 +126,7 @@ impl Service {
         B::Error: std::fmt::Display,
     {
         let encoding = content?;
-        let _memory = self.intake.enter().await?;
+        let _memory = self.intake.allowance().enter().await?;
         let coding = self.coding(headers)?;
         let limit = self.read_timeout.unwrap_or(Duration::MAX);
         let payload = timeout(limit, self.body(coding, headers, pieces))

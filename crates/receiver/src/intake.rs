@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use bytes::Bytes;
 use forebay_otlp::response::PartialSuccess;
@@ -14,11 +13,6 @@ use crate::Outputs;
 use crate::body::{Allowance, Payload};
 use crate::metrics::{Metrics, Transport};
 use crate::reject::{Kind, Reject};
-
-/// How long a request waits for room in the budget before it is refused.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// What a call holds while it waits for its body: its task, its stream, its first buffer.
-const CALL_MEMORY: usize = 4 << 10;
 
 /// What one protocol's requests go through.
 pub(crate) struct Intake {
@@ -62,11 +56,10 @@ impl Intake {
             let metrics = Metrics::new(telemetry, receiver, signal, transport);
             Some(Arc::new(Lane { signal, consumer, metrics }))
         });
-        let budget = (*budget).clone();
         Self {
             receiver: (*receiver).to_owned(),
             transport,
-            allowance: Allowance { budget, limit, limit_key, patience: PATIENCE, inflating: Arc::default() },
+            allowance: Allowance::new((*budget).clone(), limit, limit_key),
             lanes,
             deliveries: (*deliveries).clone(),
             refusals_logged: Throttle::new(),
@@ -82,17 +75,6 @@ impl Intake {
     /// The way of `signal`, if any pipeline takes it.
     pub(crate) fn lane(&self, signal: Signal) -> Option<&Arc<Lane>> {
         self.lanes.iter().flatten().find(|lane| lane.signal == signal)
-    }
-
-    /// Charges for a call itself, so that a flood of calls without bodies has a bound too.
-    pub(crate) async fn enter(&self) -> Result<Charge, Reject> {
-        let budget = &self.allowance.budget;
-        match budget.reserve(CALL_MEMORY) {
-            Ok(charge) => Ok(charge),
-            Err(_) => {
-                Box::pin(budget.reserve_within(CALL_MEMORY, PATIENCE)).await.map_err(Reject::overloaded)
-            }
-        }
     }
 
     /// Hands a whole request to the pipelines.

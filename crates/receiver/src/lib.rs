@@ -6,6 +6,8 @@
 //! good ones is a partial success, and whatever there is no room for right now is waited for a moment and
 //! then refused with a delay after which to come back.
 //!
+//! A [`Server`] has the same connections and bounds for what others answer: [`Unary`] calls and [`Get`] requests.
+//!
 //! Nothing that a client does can hold memory or a connection for ever: bodies, heads and handshakes have
 //! deadlines, decoders stop at the limit of what they may write, and connections and streams are counted.
 
@@ -21,9 +23,13 @@ mod intake;
 mod metrics;
 mod receiver;
 mod reject;
+mod server;
 #[cfg(test)]
 mod tests;
 
-pub use config::{GrpcConfig, HttpConfig, OtlpConfig};
+pub use config::{GrpcConfig, HttpConfig, OtlpConfig, OtlpHttpConfig};
 pub use endpoint::{Endpoint, EndpointError};
-pub use receiver::{OtlpReceiver, Outputs, StartError};
+pub use grpc::unary::Unary;
+pub use http::get::Get;
+pub use receiver::{OtlpReceiver, Outputs};
+pub use server::{Server, StartError};

@@ -4,6 +4,7 @@
 //! and <https://grpc.github.io/grpc/core/md_doc_http-grpc-status-mapping.html>; which of them are worth a
 //! retry is the OTLP specification's table.
 
+use std::fmt;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -57,23 +58,46 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The outcome that an answer's head, trailers and body stand for.
+/// A status other than OK.
+pub(super) struct Failure {
+    code: i32,
+    message: String,
+    retry_delay: Option<Duration>,
+}
+
+/// The outcome of an export that an answer's head, trailers and body stand for.
 pub(super) fn outcome(head: &response::Parts, trailers: Option<&HeaderMap>, body: &[u8]) -> Outcome {
+    match check(head, trailers) {
+        Ok(()) => delivered(body),
+        Err(failure) => failure.outcome(),
+    }
+}
+
+/// Whether an answer's status is OK.
+pub(super) fn check(head: &response::Parts, trailers: Option<&HeaderMap>) -> Result<(), Failure> {
     // An answer without a body has its status among the headers.
     let status = trailers
         .filter(|trailers| trailers.contains_key("grpc-status"))
         .or_else(|| head.headers.contains_key("grpc-status").then_some(&head.headers));
     match status {
-        Some(fields) => by_status(fields, body),
-        None => without_status(head),
+        Some(fields) => by_status(fields),
+        None => Err(without_status(head)),
     }
 }
 
-fn by_status(fields: &HeaderMap, body: &[u8]) -> Outcome {
+/// The message in the body of a unary answer; none if it is compressed, which nobody has asked for.
+pub(super) fn message(body: &[u8]) -> Option<&[u8]> {
+    match body.split_at_checked(PREFIX) {
+        Some(([0, ..], message)) => Some(message),
+        _ => None,
+    }
+}
+
+fn by_status(fields: &HeaderMap) -> Result<(), Failure> {
     let text = |name| fields.get(name).and_then(|value| value.to_str().ok());
     let code = text("grpc-status").and_then(|code| code.parse().ok()).unwrap_or(UNKNOWN);
     if code == OK {
-        return delivered(body);
+        return Ok(());
     }
     let message = fields
         .get("grpc-message")
@@ -83,11 +107,11 @@ fn by_status(fields: &HeaderMap, body: &[u8]) -> Outcome {
         .and_then(|details| BASE64.decode(details).ok())
         .and_then(|details| Status::decode(&details).ok())
         .and_then(|status| status.retry_delay);
-    failed(code, &message.unwrap_or_default(), retry_delay)
+    Err(Failure { code, message: message.unwrap_or_default(), retry_delay })
 }
 
 /// What answers without `grpc-status` is not a gRPC server, or a proxy in front of one.
-fn without_status(head: &response::Parts) -> Outcome {
+fn without_status(head: &response::Parts) -> Failure {
     let code = match head.status {
         StatusCode::OK => {
             let what = match head.headers.get(header::CONTENT_TYPE) {
@@ -96,7 +120,7 @@ fn without_status(head: &response::Parts) -> Outcome {
                 }
                 _ => "the answer ended without a status",
             };
-            return failed(INTERNAL, what, None);
+            return Failure { code: INTERNAL, message: what.to_owned(), retry_delay: None };
         }
         StatusCode::BAD_REQUEST => INTERNAL,
         StatusCode::UNAUTHORIZED => UNAUTHENTICATED,
@@ -108,30 +132,37 @@ fn without_status(head: &response::Parts) -> Outcome {
         | StatusCode::GATEWAY_TIMEOUT => UNAVAILABLE,
         _ => UNKNOWN,
     };
-    failed(code, &format!("HTTP status {}", head.status), None)
+    Failure { code, message: format!("HTTP status {}", head.status), retry_delay: None }
 }
 
-fn failed(code: i32, message: &str, retry_delay: Option<Duration>) -> Outcome {
-    let name = usize::try_from(code).ok().and_then(|code| NAMES.get(code)).unwrap_or(&"unknown code");
-    let message = format!("{name} ({code}): {message}");
-    match code {
-        CANCELLED | DEADLINE_EXCEEDED | ABORTED | OUT_OF_RANGE | UNAVAILABLE | DATA_LOSS => {
-            Outcome::Failed { message, after: retry_delay }
+impl Failure {
+    fn outcome(self) -> Outcome {
+        let (message, after) = (self.to_string(), self.retry_delay);
+        match self.code {
+            CANCELLED | DEADLINE_EXCEEDED | ABORTED | OUT_OF_RANGE | UNAVAILABLE | DATA_LOSS => {
+                Outcome::Failed { message, after }
+            }
+            // Only a server that says when considers this one temporary.
+            RESOURCE_EXHAUSTED if after.is_some() => Outcome::Failed { message, after },
+            _ => Outcome::Rejected(message),
         }
-        // Only a server that says when considers this one temporary.
-        RESOURCE_EXHAUSTED if retry_delay.is_some() => Outcome::Failed { message, after: retry_delay },
-        _ => Outcome::Rejected(message),
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { code, message, .. } = self;
+        let name = usize::try_from(*code).ok().and_then(|code| NAMES.get(code)).unwrap_or(&"unknown code");
+        write!(f, "{name} ({code}): {message}")
     }
 }
 
 /// The status is the verdict: a message that does not parse has nothing to add to it.
 fn delivered(body: &[u8]) -> Outcome {
-    let message = match body.split_at_checked(PREFIX) {
-        Some(([0, ..], message)) => message,
-        _ => return Outcome::DELIVERED,
-    };
-    match PartialSuccess::decode(message) {
-        Ok(Some(partial)) => Outcome::Delivered { rejected: partial.rejected, message: partial.message },
-        Ok(None) | Err(_) => Outcome::DELIVERED,
+    match message(body).map(PartialSuccess::decode) {
+        Some(Ok(Some(partial))) => {
+            Outcome::Delivered { rejected: partial.rejected, message: partial.message }
+        }
+        _ => Outcome::DELIVERED,
     }
 }

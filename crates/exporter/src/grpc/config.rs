@@ -1,4 +1,4 @@
-//! The keys of the exporter `otlp`.
+//! The keys of gRPC clients (`configgrpc`), and of the exporter `otlp`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,10 +15,18 @@ use crate::{endpoint, headers};
 /// `exporters::otlp`, with the Collector's keys and defaults.
 #[derive(Clone, Debug)]
 pub struct GrpcConfig {
-    /// Where the backend listens.
+    pub(super) channel: ChannelConfig,
+    pub(super) compression: Compression,
+    /// Timeout, retry and queue.
+    pub sending: SendingConfig,
+}
+
+/// The settings of a gRPC client.
+#[derive(Clone, Debug)]
+pub struct ChannelConfig {
+    /// Where the server listens.
     pub(super) endpoint: Endpoint,
     pub(super) tls: ClientTls,
-    pub(super) compression: Compression,
     pub(super) headers: HeaderMap,
     pub(super) user_agent: HeaderValue,
     /// Overrides the authority that requests name.
@@ -26,8 +34,6 @@ pub struct GrpcConfig {
     pub(super) keepalive: Option<Keepalive>,
     /// Bytes of one request that may wait for the connection.
     pub(super) write_buffer_size: usize,
-    /// Timeout, retry and queue.
-    pub sending: SendingConfig,
 }
 
 /// HTTP/2 pings that find out whether the peer is still there.
@@ -59,15 +65,23 @@ enum Place {
 impl Default for GrpcConfig {
     fn default() -> Self {
         Self {
+            channel: ChannelConfig::default(),
+            compression: Compression::GZIP,
+            sending: SendingConfig::with_timeout(Duration::from_secs(5)),
+        }
+    }
+}
+
+impl Default for ChannelConfig {
+    fn default() -> Self {
+        Self {
             endpoint: Endpoint { place: Place::Tcp(Authority::from_static("localhost:4317")), secure: None },
             tls: ClientTls::default(),
-            compression: Compression::GZIP,
             headers: HeaderMap::new(),
             user_agent: HeaderValue::from_static(headers::USER_AGENT),
             authority: None,
             keepalive: None,
             write_buffer_size: 512 * 1024,
-            sending: SendingConfig::with_timeout(Duration::from_secs(5)),
         }
     }
 }
@@ -83,6 +97,25 @@ impl GrpcConfig {
     #[must_use]
     pub fn read(table: &Table<'_>) -> Self {
         let default = Self::default();
+        let known = [
+            ("gzip", Compression::GZIP),
+            ("zstd", Compression::ZSTD),
+            ("none", Compression::None),
+            ("", Compression::None),
+        ];
+        Self {
+            channel: ChannelConfig::read(table),
+            compression: Compression::read(table, &known),
+            sending: SendingConfig::read(table, default.sending),
+        }
+    }
+}
+
+impl ChannelConfig {
+    /// Reads a client's mapping, but for `compression`.
+    #[must_use]
+    pub fn read(table: &Table<'_>) -> Self {
+        let default = Self::default();
         let endpoint = table.require("endpoint", table.string("endpoint")).and_then(|text| {
             Endpoint::parse(&text)
                 .map_err(|problem| {
@@ -91,12 +124,6 @@ impl GrpcConfig {
                 })
                 .ok()
         });
-        let known = [
-            ("gzip", Compression::GZIP),
-            ("zstd", Compression::ZSTD),
-            ("none", Compression::None),
-            ("", Compression::None),
-        ];
         table.accept("balancer_name", "there is one connection, to the first address that answers");
         table.accept("wait_for_ready", "a call that finds no connection is retried");
         table.accept("read_buffer_size", "answers are a few bytes");
@@ -108,7 +135,6 @@ impl GrpcConfig {
         Self {
             endpoint: endpoint.unwrap_or(default.endpoint),
             tls: table.table("tls").map_or(default.tls, |tls| ClientTls::read(&tls)),
-            compression: Compression::read(table, &known),
             headers: headers::read_metadata(table),
             user_agent: headers::read_value(table, "user_agent").unwrap_or(default.user_agent),
             authority: table.string("authority").filter(|text| !text.is_empty()).and_then(|text| {
@@ -121,7 +147,6 @@ impl GrpcConfig {
                 None | Some(0) => default.write_buffer_size,
                 Some(size) => size,
             },
-            sending: SendingConfig::read(table, default.sending),
         }
     }
 
@@ -252,7 +277,7 @@ mod tests {
         ] {
             let (config, diagnostics) = read_str(yaml, GrpcConfig::read);
             assert!(!diagnostics.has_errors(), "{}", diagnostics.render(false));
-            assert_eq!(config.plaintext(), plaintext, "{yaml}");
+            assert_eq!(config.channel.plaintext(), plaintext, "{yaml}");
         }
     }
 
@@ -283,8 +308,8 @@ sending_queue:
         assert!(!diagnostics.has_errors(), "{}", diagnostics.render(false));
         assert_eq!(config.compression, Compression::ZSTD);
         assert_eq!(config.sending.timeout, Some(Duration::from_secs(10)));
-        assert_eq!(config.authority().as_str(), "other");
-        assert_eq!(config.write_buffer_size, 65536);
+        assert_eq!(config.channel.authority().as_str(), "other");
+        assert_eq!(config.channel.write_buffer_size, 65536);
         let queue = config.sending.queue.unwrap();
         assert_eq!((queue.num_consumers, queue.queue_size), (4, 50000));
         assert_eq!(queue.batch.unwrap().max_size, 1000);

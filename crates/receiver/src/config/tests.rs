@@ -16,12 +16,12 @@ fn findings(yaml: &str) -> String {
 #[test]
 fn protocols_without_settings_have_the_collectors_defaults() {
     let config = read("protocols: {grpc: , http: }");
-    let (grpc, http) = (config.grpc.unwrap(), config.http.unwrap());
+    let (grpc, OtlpHttpConfig { server: http, paths }) = (config.grpc.unwrap(), config.http.unwrap());
     assert_eq!(grpc.endpoint.to_string(), "localhost:4317");
     assert_eq!(grpc.max_recv_msg_size, 4 << 20);
     assert_eq!(http.endpoint.to_string(), "localhost:4318");
     assert_eq!(http.max_request_body_size, 20 << 20);
-    assert_eq!(http.paths, ["/v1/traces", "/v1/metrics", "/v1/logs"]);
+    assert_eq!(paths, ["/v1/traces", "/v1/metrics", "/v1/logs"]);
     assert!(grpc.tls.is_none() && http.tls.is_none() && http.cors.is_none());
     assert!(read("protocols: {grpc: }").http.is_none());
 }
@@ -78,7 +78,7 @@ protocols:
     let lifetime = Lifetime { idle: Some(seconds(11)), age: Some(seconds(12)), grace: Some(seconds(13)) };
     assert_eq!(grpc.lifetime, lifetime);
 
-    let http = config.http.unwrap();
+    let OtlpHttpConfig { server: http, paths } = config.http.unwrap();
     assert_eq!(http.endpoint, Endpoint::Tcp { host: String::new(), port: 4318 });
     assert_eq!(http.max_request_body_size, 1000);
     assert_eq!(http.response_headers["x-served-by"], "forebay");
@@ -91,7 +91,7 @@ protocols:
     assert_eq!(http.read_header_timeout, Some(seconds(2)));
     assert_eq!(http.idle_timeout, None);
     assert!(!http.keep_alives_enabled);
-    assert_eq!(http.paths, ["/t", "/m", "/l"]);
+    assert_eq!(paths, ["/t", "/m", "/l"]);
 }
 
 #[test]

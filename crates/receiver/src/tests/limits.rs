@@ -144,7 +144,7 @@ async fn what_can_never_fit_the_budget_is_too_large() {
 async fn a_body_that_stalls_is_given_up() {
     let (mut config, _) = read_str(SMALL, OtlpConfig::read);
     config.grpc.as_mut().unwrap().read_timeout = Some(Duration::from_millis(50));
-    config.http.as_mut().unwrap().read_timeout = Some(Duration::from_millis(50));
+    config.http.as_mut().unwrap().server.read_timeout = Some(Duration::from_millis(50));
     let fixture = Fixture::with_config(config, 256 << 20).await;
     let (grpc, http) = (fixture.grpc().await, fixture.http2().await);
     for start in [&b""[..], &[0, 0], &framed(false, &request(&[ID]))[..20], &framed(false, &request(&[ID]))] {
