@@ -82,6 +82,12 @@ impl Diagnostic {
         if self.path.is_empty() { self.message.clone() } else { format!("{}: {}", self.path, self.message) }
     }
 
+    /// Where it was found.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place { path: self.path.clone(), at: self.at, origin: self.origin.clone() }
+    }
+
     /// The same, pointing at `location`.
     #[must_use]
     pub fn at(mut self, location: Location) -> Self {

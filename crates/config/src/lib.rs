@@ -71,4 +71,4 @@ pub use nearest::did_you_mean;
 pub use node::{Entry, Location, Node, Origin, SourceId, Value};
 pub use print::{is_sensitive, print};
 pub use source::Loader;
-pub use table::{Table, read_str};
+pub use table::{Table, read_document, read_str};

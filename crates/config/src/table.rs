@@ -240,17 +240,27 @@ impl Drop for Table<'_> {
     }
 }
 
+/// Parses a document of its own, YAML or JSON, which a setting names, and runs `read` over it. What is found
+/// goes to `diagnostics`, at places in the document, which is called `name`. What does not parse, or is not a
+/// mapping, reads as empty.
+pub fn read_document<T>(
+    diagnostics: &Diagnostics,
+    name: &str,
+    text: &str,
+    read: impl FnOnce(&Table<'_>) -> T,
+) -> T {
+    let source = diagnostics.add_source(name, text);
+    let node = parse::parse(source, text, diagnostics)
+        .unwrap_or_else(|| Node::new(Value::Null, Location::start_of(source)));
+    let table = Table::root(&node, diagnostics);
+    read(&table)
+}
+
 /// For tests of components: parses one YAML mapping, runs `read` over it, and returns what it made and
 /// what was found.
 pub fn read_str<T>(yaml: &str, read: impl FnOnce(&Table<'_>) -> T) -> (T, Diagnostics) {
     let diagnostics = Diagnostics::new();
-    let source = diagnostics.add_source("yaml", yaml);
-    let node = parse::parse(source, yaml, &diagnostics)
-        .unwrap_or_else(|| Node::new(Value::Null, Location::start_of(source)));
-    let value = {
-        let table = Table::root(&node, &diagnostics);
-        read(&table)
-    };
+    let value = read_document(&diagnostics, "yaml", yaml, read);
     (value, diagnostics)
 }
 
