@@ -1,5 +1,7 @@
 //! The command line, as the Collector's.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
 /// A trace sampling pipeline in the style of the OpenTelemetry Collector.
@@ -27,6 +29,12 @@ pub(crate) enum Command {
         #[arg(long)]
         keep_running: bool,
     },
+    /// Print what the configuration of another system is here. What has no equivalent is listed on standard error.
+    Convert {
+        /// Which system's.
+        #[command(subcommand)]
+        from: Convert,
+    },
     /// List the components that configurations can use.
     Components,
     /// Print the configuration that results from all sources.
@@ -37,6 +45,20 @@ pub(crate) enum Command {
         /// Print passwords, tokens and headers instead of `[REDACTED]`.
         #[arg(long)]
         unredacted: bool,
+    },
+}
+
+/// Configurations that can be converted.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Convert {
+    /// The sampling rules of Honeycomb's Refinery, version 2, in YAML or TOML.
+    Refinery {
+        /// The rules file.
+        #[arg(value_name = "RULES")]
+        rules: PathBuf,
+        /// The configuration of the Refinery that uses it.
+        #[arg(value_name = "CONFIG")]
+        config: Option<PathBuf>,
     },
 }
 

@@ -1,41 +1,20 @@
 //! What the command line asks for.
 
+pub(crate) mod convert;
+
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::process::ExitCode;
 
 use forebay_config::{Diagnostic, Diagnostics, Loader, Node, is_sensitive, print};
-use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::Sources;
 use crate::components::{ComponentType, EXPORTERS, EXTENSIONS, PROCESSORS, RECEIVERS};
 use crate::gates::Gates;
-use crate::logging;
-use crate::service::Service;
 use crate::settings::Settings;
-use crate::signals::Signals;
-
-/// The exit code of a second signal during shutdown, as of a process that SIGINT ends.
-const INTERRUPTED: i32 = 130;
-
-/// Runs the pipelines of a configuration until it is told to stop.
-pub(crate) fn run(sources: &Sources) -> ExitCode {
-    let Some(settings) = read(sources) else { return ExitCode::FAILURE };
-    logging::start(&settings.telemetry);
-    let runtime = match runtime(settings.process.shards) {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&format!("cannot start threads: {error}")),
-    };
-    runtime.block_on(async {
-        match serve(settings).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(message) => fail(&message),
-        }
-    })
-}
 
 /// Checks a configuration.
 pub(crate) fn validate(sources: &Sources) -> ExitCode {
-    if read(sources).is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if Configuration::read(sources).is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Lists the components.
@@ -58,31 +37,6 @@ pub(crate) fn print_config(sources: &Sources, unredacted: bool) -> ExitCode {
     }
 }
 
-/// A thread for each shard; with one shard, everything on the main thread.
-pub(crate) fn runtime(shards: usize) -> std::io::Result<Runtime> {
-    let mut builder = if shards == 1 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
-    builder.worker_threads(shards.max(1)).enable_all().build()
-}
-
-/// Starts the pipelines and stops them at the first signal; the second ends the process at once.
-async fn serve(settings: Settings) -> Result<(), String> {
-    let mut signals = Signals::listen().map_err(|error| error.to_string())?;
-    let shards = settings.process.shards;
-    let memory = settings.process.memory_limit;
-    let service = Service::start(settings).await.map_err(|error| error.to_string())?;
-    tracing::info!(shards, memory_limit_mib = memory >> 20, "everything is ready");
-    signals.next().await;
-    tracing::info!("stopping: deciding and delivering what is pending; a second signal ends at once");
-    tokio::spawn(async move {
-        signals.next().await;
-        tracing::warn!("a second signal: ending at once, what is pending is lost");
-        std::process::exit(INTERRUPTED);
-    });
-    service.stop().await;
-    tracing::info!("stopped");
-    Ok(())
-}
-
 fn load(sources: &Sources) -> (Option<Node>, Diagnostics) {
     let mut loader = Loader::new(|name| std::env::var(name).ok());
     for config in &sources.configs {
@@ -94,20 +48,44 @@ fn load(sources: &Sources) -> (Option<Node>, Diagnostics) {
     loader.load()
 }
 
-/// Reads a configuration and shows what is wrong with it; `None` if it cannot be started.
-fn read(sources: &Sources) -> Option<Settings> {
-    if sources.configs.is_empty() {
-        fail("no configuration: give one with --config FILE, or see --help");
-        return None;
+/// A configuration that can be started.
+pub(crate) struct Configuration {
+    node: Node,
+    gates: Gates,
+}
+
+impl Configuration {
+    /// Reads it and shows what is wrong with it; `None` if it cannot be started.
+    pub(crate) fn read(sources: &Sources) -> Option<(Self, Settings)> {
+        if sources.configs.is_empty() {
+            fail("no configuration: give one with --config FILE, or see --help");
+            return None;
+        }
+        let (node, diagnostics) = load(sources);
+        let (gates, unknown) = Gates::parse(&sources.feature_gates);
+        for gate in unknown {
+            diagnostics.add(Diagnostic::warning("", format!("feature gate `{gate}` has no meaning here")));
+        }
+        let Some(node) = node else {
+            show(&diagnostics);
+            return None;
+        };
+        let configuration = Self { node, gates };
+        let settings = configuration.settings(&diagnostics)?;
+        Some((configuration, settings))
     }
-    let (node, diagnostics) = load(sources);
-    let (gates, unknown) = Gates::parse(&sources.feature_gates);
-    for gate in unknown {
-        diagnostics.add(Diagnostic::warning("", format!("feature gate `{gate}` has no meaning here")));
+
+    /// Its settings once more.
+    pub(crate) fn again(&self) -> Option<Settings> {
+        self.settings(&Diagnostics::default())
     }
-    let settings = node.map(|node| Settings::read(&node, gates, &diagnostics));
-    show(&diagnostics);
-    settings.filter(|_| !diagnostics.has_errors())
+
+    /// Shows all that is wrong.
+    fn settings(&self, diagnostics: &Diagnostics) -> Option<Settings> {
+        let settings = Settings::read(&self.node, self.gates, diagnostics);
+        show(diagnostics);
+        (!diagnostics.has_errors()).then_some(settings)
+    }
 }
 
 fn show(diagnostics: &Diagnostics) {

@@ -12,11 +12,15 @@ use forebay_exporter::ExporterContext;
 use forebay_pipeline::{BoxFuture, Budget, Consumer, Signal, Telemetry};
 use forebay_processor::{BatchConfig, BatchProcessor, MemoryLimiterConfig};
 use forebay_receiver::{Endpoint, OtlpConfig, OtlpReceiver, Outputs};
-use forebay_samplers::Compatibility;
-use forebay_samplers::head::{ProbabilisticConfig, ProbabilisticProcessor};
+use forebay_remote_sampling::{
+    Adaptive, AdaptiveProcessor, AdaptiveProcessorConfig, RemoteSampling, RemoteSamplingConfig,
+};
+use forebay_samplers::head::{HeadProcessor, ProbabilisticConfig, RateConfig};
 use forebay_samplers::tail::{Grant, TailConfig, TailProcessor};
+use forebay_samplers::{Compatibility, adaptive};
 use tokio::time::Instant;
 
+use crate::adaptive_sources::AdaptiveSources;
 use crate::extensions::HealthCheck;
 use crate::settings::Listening;
 
@@ -35,6 +39,8 @@ pub(crate) struct Reading {
     compatibility: Compatibility,
     /// The last `memory_limiter` that was read.
     pub(crate) memory_limiter: Cell<Option<MemoryLimiterConfig>>,
+    /// The extensions that processors can show traces to, which have been read before.
+    adaptive: AdaptiveSources,
     /// Of the component that is being read.
     profile: RefCell<Profile>,
 }
@@ -46,6 +52,8 @@ pub(crate) struct Profile {
     pub(crate) listening: Vec<Listening>,
     /// Signals of its type that it cannot take with these settings, each with the reason.
     pub(crate) unserved: Vec<(Signal, String)>,
+    /// What processors show traces to.
+    pub(crate) adaptive: Option<Adaptive>,
 }
 
 /// What components need to start.
@@ -73,9 +81,10 @@ pub(crate) type BuildProcessor =
 /// Builds an exporter under an id.
 pub(crate) type BuildExporter =
     Box<dyn FnOnce(&str, &Context) -> Result<Arc<dyn Consumer>, StartError> + Send>;
-/// Starts an extension.
-pub(crate) type StartExtension =
-    Box<dyn FnOnce() -> BoxFuture<'static, Result<Arc<dyn Extension>, StartError>> + Send>;
+/// Starts an extension under an id.
+pub(crate) type StartExtension = Box<
+    dyn FnOnce(String, Arc<Context>) -> BoxFuture<'static, Result<Box<dyn Extension>, StartError>> + Send,
+>;
 
 /// A receiver that runs.
 pub(crate) trait Receiver: Send + Sync {
@@ -86,7 +95,12 @@ pub(crate) trait Receiver: Send + Sync {
 /// An extension that runs.
 pub(crate) trait Extension: Send + Sync {
     /// Tells it whether the pipelines are running.
-    fn pipelines_running(&self, running: bool);
+    fn pipelines_running(&self, _running: bool) {}
+
+    /// Stops, by `deadline` at the latest.
+    fn stop(self: Box<Self>, _deadline: Instant) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// All receivers.
@@ -95,12 +109,23 @@ pub(crate) const RECEIVERS: &[ComponentType<StartReceiver>] =
 
 /// All processors.
 pub(crate) const PROCESSORS: &[ComponentType<BuildProcessor>] = &[
+    ComponentType { names: &["adaptive_sampling"], signals: &[Signal::Traces], read: adaptive_sampling },
+    ComponentType {
+        names: &["adaptive_tail_sampling"],
+        signals: &[Signal::Traces],
+        read: adaptive_tail_sampling,
+    },
     ComponentType { names: &["batch"], signals: &Signal::ALL, read: batch },
     ComponentType { names: &["memory_limiter"], signals: &Signal::ALL, read: memory_limiter },
     ComponentType {
         names: &["probabilistic_sampler"],
-        signals: &[Signal::Traces],
+        signals: &[Signal::Traces, Signal::Logs],
         read: probabilistic_sampler,
+    },
+    ComponentType {
+        names: &["rate_limiting_sampler"],
+        signals: &[Signal::Traces],
+        read: rate_limiting_sampler,
     },
     ComponentType { names: &["tail_sampling"], signals: &[Signal::Traces], read: tail_sampling },
 ];
@@ -115,8 +140,15 @@ pub(crate) const EXPORTERS: &[ComponentType<BuildExporter>] = &[
 ];
 
 /// All extensions.
-pub(crate) const EXTENSIONS: &[ComponentType<StartExtension>] =
-    &[ComponentType { names: &["health_check"], signals: &[], read: health_check }];
+pub(crate) const EXTENSIONS: &[ComponentType<StartExtension>] = &[
+    ComponentType { names: &["health_check"], signals: &[], read: health_check },
+    ComponentType {
+        names: &["jaegerremotesampling", "jaeger_remote_sampling"],
+        signals: &[],
+        read: jaegerremotesampling,
+    },
+    ComponentType { names: &["remote_sampling"], signals: &[], read: remote_sampling },
+];
 
 impl<S> ComponentType<S> {
     /// What configurations call it.
@@ -133,7 +165,17 @@ impl<S> ComponentType<S> {
 impl Reading {
     /// Nothing has been read.
     pub(crate) fn new(compatibility: Compatibility) -> Self {
-        Self { compatibility, memory_limiter: Cell::new(None), profile: RefCell::default() }
+        Self {
+            compatibility,
+            memory_limiter: Cell::new(None),
+            adaptive: AdaptiveSources::default(),
+            profile: RefCell::default(),
+        }
+    }
+
+    /// The same, where these extensions have been read.
+    pub(crate) fn with_adaptive(self, adaptive: AdaptiveSources) -> Self {
+        Self { adaptive, ..self }
     }
 
     /// What the reader called last has said beside how to start its component.
@@ -171,6 +213,17 @@ impl Receiver for OtlpReceiver {
     }
 }
 
+fn adaptive_sampling(table: &Table<'_>, reading: &Reading) -> BuildProcessor {
+    let config = AdaptiveProcessorConfig::read(table);
+    let adaptive = reading.adaptive.find(table, config.extension.as_ref());
+    Box::new(move |id, _signal, context, next| match &adaptive {
+        Some(adaptive) => {
+            Ok(Arc::new(AdaptiveProcessor::new(id, adaptive.clone(), &context.telemetry, next)))
+        }
+        None => Ok(next),
+    })
+}
+
 fn batch(table: &Table<'_>, _reading: &Reading) -> BuildProcessor {
     let config = BatchConfig::read(table);
     Box::new(move |id, signal, context, next| {
@@ -187,14 +240,29 @@ fn memory_limiter(table: &Table<'_>, reading: &Reading) -> BuildProcessor {
 
 fn probabilistic_sampler(table: &Table<'_>, _reading: &Reading) -> BuildProcessor {
     let config = ProbabilisticConfig::read(table);
+    Box::new(move |id, signal, context, next| {
+        let Context { budget, telemetry, .. } = context;
+        Ok(Arc::new(HeadProcessor::probabilistic(id, signal, &config, budget.clone(), telemetry, next)?))
+    })
+}
+
+fn adaptive_tail_sampling(table: &Table<'_>, reading: &Reading) -> BuildProcessor {
+    tail_sampler(adaptive::read(table, reading.compatibility))
+}
+
+fn rate_limiting_sampler(table: &Table<'_>, _reading: &Reading) -> BuildProcessor {
+    let config = RateConfig::read(table);
     Box::new(move |id, _signal, context, next| {
         let Context { budget, telemetry, .. } = context;
-        Ok(Arc::new(ProbabilisticProcessor::new(id, &config, budget.clone(), telemetry, next)?))
+        Ok(Arc::new(HeadProcessor::rate_limiting(id, &config, budget.clone(), telemetry, next)))
     })
 }
 
 fn tail_sampling(table: &Table<'_>, reading: &Reading) -> BuildProcessor {
-    let config = TailConfig::read(table, reading.compatibility);
+    tail_sampler(TailConfig::read(table, reading.compatibility))
+}
+
+fn tail_sampler(config: TailConfig) -> BuildProcessor {
     Box::new(move |id, _signal, context, next| {
         Ok(Arc::new(TailProcessor::start(id, config.clone(), &context.tail, &context.telemetry, next)))
     })
@@ -237,7 +305,33 @@ fn otlp_http(table: &Table<'_>, reading: &Reading) -> BuildExporter {
 fn health_check(table: &Table<'_>, reading: &Reading) -> StartExtension {
     let config = crate::extensions::HealthCheckConfig::read(table);
     reading.listens(&config.endpoint, &config.place);
-    Box::new(move || {
-        Box::pin(async move { Ok(Arc::new(HealthCheck::start(config).await?) as Arc<dyn Extension>) })
+    Box::new(move |_id, _context| {
+        Box::pin(async move { Ok(Box::new(HealthCheck::start(config).await?) as Box<dyn Extension>) })
     })
+}
+
+fn jaegerremotesampling(table: &Table<'_>, reading: &Reading) -> StartExtension {
+    start_remote_sampling(RemoteSamplingConfig::read(table), reading)
+}
+
+fn remote_sampling(table: &Table<'_>, reading: &Reading) -> StartExtension {
+    start_remote_sampling(RemoteSamplingConfig::read_jaeger(table), reading)
+}
+
+fn start_remote_sampling(config: RemoteSamplingConfig, reading: &Reading) -> StartExtension {
+    config.endpoints().for_each(|(endpoint, place)| reading.listens(endpoint, place));
+    reading.profile.borrow_mut().adaptive = config.adaptive().cloned();
+    Box::new(move |id, context| {
+        Box::pin(async move {
+            let Context { budget, telemetry, .. } = &*context;
+            let server = RemoteSampling::start(&id, config, budget, telemetry).await?;
+            Ok(Box::new(server) as Box<dyn Extension>)
+        })
+    })
+}
+
+impl Extension for RemoteSampling {
+    fn stop(self: Box<Self>, deadline: Instant) -> BoxFuture<'static, ()> {
+        Box::pin(self.shutdown(deadline))
+    }
 }

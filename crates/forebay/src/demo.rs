@@ -17,14 +17,16 @@ use forebay_config::{Loader, read_str};
 use forebay_exporter::{ExporterContext, grpc};
 use forebay_otlp::Signal;
 use forebay_pipeline::{Budget, Consumer, Ledger, Refusal, Telemetry};
+use forebay_samplers::tail::LearnedRates;
 use tokio::time::{Instant, sleep};
 
 use self::backend::Backend;
 use self::report::{Progress, report};
-use crate::commands::{fail, runtime};
+use crate::commands::fail;
 use crate::components::StartError;
 use crate::gates::Gates;
 use crate::logging;
+use crate::run::runtime;
 use crate::service::Service;
 use crate::settings::Settings;
 use crate::signals::Signals;
@@ -56,7 +58,7 @@ async fn demo(keep_running: bool) -> Result<(), StartError> {
     let config = with_ports(pipeline_port, backend_port);
     let settings = read_config(&config)?;
     logging::start(&settings.telemetry);
-    let service = Service::start(settings).await?;
+    let service = Service::start(settings, &LearnedRates::default()).await?;
     let sampler = service.telemetry().ledger("processor/tail_sampling", Signal::Traces);
     let spans: usize = requests.iter().map(|request| request.items).sum();
     say(&format!(
@@ -86,7 +88,7 @@ async fn demo(keep_running: bool) -> Result<(), StartError> {
         say(&format!(
             "\nStill listening on 127.0.0.1:{pipeline_port}, with this configuration; Ctrl-C ends.\n\n{config}"
         ));
-        Signals::listen()?.next().await;
+        Signals::listen()?.end().await;
     }
     service.stop().await;
     if !keep_running {

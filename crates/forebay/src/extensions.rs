@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use forebay_config::{Place, Table};
+use forebay_pipeline::BoxFuture;
 use forebay_receiver::Endpoint;
 use http::{Response, StatusCode};
 use http_body_util::Full;
+use tokio::time::Instant;
 
 use crate::components::Extension;
 use crate::http_server::{HttpServer, ListenError, body, status};
@@ -27,7 +29,7 @@ pub(crate) struct HealthCheckConfig {
 /// The `health_check` extension.
 pub(crate) struct HealthCheck {
     running: Arc<AtomicBool>,
-    _server: HttpServer,
+    server: HttpServer,
 }
 
 const HOST: &str = "localhost";
@@ -96,13 +98,17 @@ impl HealthCheck {
         let state = Arc::clone(&running);
         let handler = move |path: &str| config.answer(path, state.load(Ordering::Relaxed));
         let server = HttpServer::start("health_check", &endpoint, Arc::new(handler)).await?;
-        Ok(Self { running, _server: server })
+        Ok(Self { running, server })
     }
 }
 
 impl Extension for HealthCheck {
     fn pipelines_running(&self, running: bool) {
         self.running.store(running, Ordering::Relaxed);
+    }
+
+    fn stop(self: Box<Self>, _deadline: Instant) -> BoxFuture<'static, ()> {
+        Box::pin(self.server.stop())
     }
 }
 

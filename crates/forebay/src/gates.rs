@@ -8,6 +8,13 @@ pub(crate) struct Gates {
 }
 
 const RECORD_POLICY: &str = "processor.tailsamplingprocessor.recordpolicy";
+/// What the Collector does only behind a gate, and Forebay always.
+const ALWAYS_ON: [&str; 4] = [
+    "processor.tailsamplingprocessor.disableinvertdecisions",
+    "processor.tailsamplingprocessor.metricstatcountbytessampled",
+    "processor.tailsamplingprocessor.metricstatcountspanssampled",
+    "processor.tailsamplingprocessor.usetracestate",
+];
 
 impl Gates {
     /// Reads `--feature-gates`; what has no meaning here is returned as well, to be warned about.
@@ -22,6 +29,7 @@ impl Gates {
             };
             match name {
                 RECORD_POLICY => gates.record_policy = on,
+                _ if on && ALWAYS_ON.contains(&name) => {}
                 _ => unknown.push(name),
             }
         }
@@ -42,5 +50,7 @@ mod tests {
             "+processor.tailsamplingprocessor.recordpolicy,-processor.tailsamplingprocessor.recordpolicy,x.y",
         );
         assert_eq!(Gates::parse(&off), (Gates::default(), vec!["x.y"]));
+        let always = "processor.tailsamplingprocessor.usetracestate";
+        assert_eq!(Gates::parse(&words(&format!("{always},-{always}"))), (Gates::default(), vec![always]));
     }
 }

@@ -54,6 +54,13 @@ impl HttpServer {
         let task = tokio::spawn(serve(listener, handler));
         Ok(Self { task })
     }
+
+    /// Stops, and gives the endpoint free.
+    pub(crate) async fn stop(mut self) {
+        self.task.abort();
+        // What is left of it is that it was aborted.
+        let _ = (&mut self.task).await;
+    }
 }
 
 impl Drop for HttpServer {

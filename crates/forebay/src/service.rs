@@ -11,7 +11,7 @@ use bytes::Bytes;
 use forebay_config::ComponentId;
 use forebay_pipeline::{Budget, Consumer, FanOut, Signal, Telemetry};
 use forebay_receiver::{Endpoint, Outputs};
-use forebay_samplers::tail::Grant;
+use forebay_samplers::tail::{Grant, LearnedRates};
 use http::StatusCode;
 use prometheus::TextEncoder;
 use thiserror::Error;
@@ -27,11 +27,11 @@ pub(crate) struct Service {
     /// Of each pipeline, in order from its receivers to its exporters.
     processors: Vec<Vec<Arc<dyn Consumer>>>,
     exporters: BTreeMap<ComponentId, Arc<dyn Consumer>>,
-    extensions: Vec<Arc<dyn Extension>>,
+    extensions: Vec<Box<dyn Extension>>,
     context: Arc<Context>,
     /// How long stopping may take in all.
     grace: Duration,
-    _metrics: Option<HttpServer>,
+    metrics: Option<HttpServer>,
 }
 
 /// Why a configuration does not start although nothing is wrong in it.
@@ -43,36 +43,43 @@ pub(crate) struct ServiceError {
 }
 
 impl Service {
-    /// Starts everything.
+    /// Starts everything. Samplers begin with what has been `learned`, and leave there what they learn.
     ///
     /// # Errors
     /// When some component does not start: an address is taken, a file cannot be opened.
-    pub(crate) async fn start(mut settings: Settings) -> Result<Self, ServiceError> {
-        let context = Arc::new(context(&settings));
-        let metrics = match &settings.telemetry.metrics {
-            Some(endpoint) => Some(serve_metrics(endpoint, context.telemetry.clone()).await?),
-            None => None,
-        };
+    pub(crate) async fn start(mut settings: Settings, learned: &LearnedRates) -> Result<Self, ServiceError> {
         let mut service = Self {
             receivers: Vec::new(),
             processors: Vec::new(),
             exporters: BTreeMap::new(),
             extensions: Vec::new(),
-            context,
+            context: Arc::new(context(&settings, learned)),
             grace: settings.process.shutdown_grace,
-            _metrics: metrics,
+            metrics: None,
         };
+        if let Err(error) = service.launch(&mut settings).await {
+            // What has been started gives its addresses free.
+            service.stop().await;
+            return Err(error);
+        }
+        Ok(service)
+    }
+
+    async fn launch(&mut self, settings: &mut Settings) -> Result<(), ServiceError> {
+        if let Some(endpoint) = &settings.telemetry.metrics {
+            self.metrics = Some(serve_metrics(endpoint, self.telemetry()).await?);
+        }
         for id in std::mem::take(&mut settings.extension_order) {
             if let Some(extension) = settings.extensions.remove(&id) {
-                let started = (extension.start)().await;
-                service.extensions.push(started.map_err(failed("extension", &id))?);
+                let started = (extension.start)(id.to_string(), Arc::clone(&self.context)).await;
+                self.extensions.push(started.map_err(failed("extension", &id))?);
             }
         }
-        service.build_exporters(&mut settings)?;
-        let entries = service.build_processors(&settings)?;
-        service.start_receivers(&mut settings, &entries).await?;
-        service.extensions.iter().for_each(|extension| extension.pipelines_running(true));
-        Ok(service)
+        self.build_exporters(settings)?;
+        let entries = self.build_processors(settings)?;
+        self.start_receivers(settings, &entries).await?;
+        self.extensions.iter().for_each(|extension| extension.pipelines_running(true));
+        Ok(())
     }
 
     /// The process's metrics.
@@ -96,6 +103,8 @@ impl Service {
         }))
         .await;
         join_all(self.exporters.values().map(|exporter| exporter.shutdown(end))).await;
+        join_all(self.extensions.into_iter().map(|extension| extension.stop(end))).await;
+        join_all(self.metrics.into_iter().map(HttpServer::stop)).await;
     }
 
     /// Builds the exporters that some pipeline uses; pipelines share them.
@@ -176,9 +185,9 @@ fn output(
     (!consumers.is_empty()).then(|| FanOut::of(consumers))
 }
 
-fn context(settings: &Settings) -> Context {
+fn context(settings: &Settings, learned: &LearnedRates) -> Context {
     let process = settings.process;
-    let is_tail = |id: &&ComponentId| id.kind == "tail_sampling";
+    let is_tail = |id: &&ComponentId| ["adaptive_tail_sampling", "tail_sampling"].contains(&&*id.kind);
     let samplers =
         settings.pipelines.iter().flat_map(|pipeline| &pipeline.processors).filter(is_tail).count();
     let budget = Budget::new(process.budget_bytes());
@@ -188,6 +197,7 @@ fn context(settings: &Settings) -> Context {
             pending_bytes: process.pending_bytes(samplers),
             shards: process.shards,
             record_policy: process.gates.record_policy,
+            learned: learned.clone(),
         },
         budget,
         telemetry: Telemetry::new(),

@@ -18,6 +18,7 @@ pub(crate) use self::listening::Listening;
 pub(crate) use self::pipelines::Pipeline;
 pub(crate) use self::process::Process;
 pub(crate) use self::telemetry::{LogFormat, Telemetry};
+use crate::adaptive_sources::AdaptiveSources;
 use crate::components::{
     BuildExporter, BuildProcessor, ComponentType, EXPORTERS, EXTENSIONS, PROCESSORS, Profile, RECEIVERS,
     Reading, StartExtension, StartReceiver,
@@ -64,19 +65,22 @@ impl Settings {
         let root = Table::root(root, diagnostics);
         let mut process = Process::read(&root.section("forebay"), gates);
         let reading = Reading::new(process.compatibility);
+        if !root.has("service") {
+            root.error("service", "there is no `service`, so nothing would run");
+        }
+        let service = root.section("service");
+        // Before the processors, some of which have something to show them.
+        let extensions = components(&root, "extensions", EXTENSIONS, &reading);
+        let extension_order = read_extension_order(&service, &extensions);
+        let reading = reading.with_adaptive(AdaptiveSources::of(&extensions, &extension_order));
         let receivers = components(&root, "receivers", RECEIVERS, &reading);
         let processors = components(&root, "processors", PROCESSORS, &reading);
         let exporters = components(&root, "exporters", EXPORTERS, &reading);
-        let extensions = components(&root, "extensions", EXTENSIONS, &reading);
         if let Some(connectors) = root.get("connectors")
             && !connectors.is_null()
         {
             connectors.error("connectors are not supported");
         }
-        if !root.has("service") {
-            root.error("service", "there is no `service`, so nothing would run");
-        }
-        let service = root.section("service");
         let telemetry = Telemetry::read(&service.section("telemetry"));
         process.limit_memory(reading.memory_limiter.get());
         let mut settings = Self {
@@ -84,12 +88,11 @@ impl Settings {
             processors,
             exporters,
             extensions,
-            extension_order: Vec::new(),
+            extension_order,
             pipelines: Vec::new(),
             telemetry,
             process,
         };
-        settings.extension_order = settings.read_extension_order(&service);
         settings.pipelines = pipelines::read(&service, &settings);
         listening::check(&settings.listening(), diagnostics);
         settings
@@ -106,12 +109,11 @@ impl Settings {
             metrics.map(|endpoint| Listening { endpoint, place: self.telemetry.metrics_place.clone() });
         receivers.chain(extensions).flat_map(|profile| &profile.listening).cloned().chain(metrics).collect()
     }
+}
 
-    fn read_extension_order(&self, service: &Table<'_>) -> Vec<ComponentId> {
-        let named = service.list("extensions").unwrap_or_default();
-        let ids = named.iter().filter_map(|item| pipelines::reference(item, "extensions", &self.extensions));
-        ids.collect()
-    }
+fn read_extension_order(service: &Table<'_>, extensions: &Components<StartExtension>) -> Vec<ComponentId> {
+    let named = service.list("extensions").unwrap_or_default();
+    named.iter().filter_map(|item| pipelines::reference(item, "extensions", extensions)).collect()
 }
 
 impl<T> Declared<T> {

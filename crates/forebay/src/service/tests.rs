@@ -59,7 +59,8 @@ async fn stop(receiver: Part, pipelines: Vec<Vec<Part>>, exporters: Vec<Part>) -
     let log = receiver.log.clone();
     let consumer = |part| Arc::new(part) as Arc<dyn Consumer>;
     let budget = Budget::new(1);
-    let tail = Grant { budget: budget.clone(), pending_bytes: 1, shards: 1, record_policy: false };
+    let learned = LearnedRates::default();
+    let tail = Grant { budget: budget.clone(), pending_bytes: 1, shards: 1, record_policy: false, learned };
     let service = Service {
         receivers: vec![Box::new(receiver)],
         processors: pipelines.into_iter().map(|parts| parts.into_iter().map(consumer).collect()).collect(),
@@ -70,7 +71,7 @@ async fn stop(receiver: Part, pipelines: Vec<Vec<Part>>, exporters: Vec<Part>) -
         extensions: Vec::new(),
         context: Arc::new(Context { budget, telemetry: Telemetry::new(), tail }),
         grace: Duration::from_secs(20),
-        _metrics: None,
+        metrics: None,
     };
     service.stop().await;
     let stopped = log.stopped.lock().unwrap();

@@ -25,7 +25,7 @@ const RECEIVERS: &str = "
     zipkin zookeeper";
 
 const PROCESSORS: &str = "
-    adaptive_tail_sampling attributes coralogix cumulativetodelta deltatocumulative deltatorate dynamic_sampling
+    attributes coralogix cumulativetodelta deltatocumulative deltatorate dynamic_sampling
     experimental_metricsgeneration filter geoip groupbyattrs groupbytrace interval isolationforest k8sattributes
     logdedup logstransform lookup metricsgeneration metricstarttime metricstransform queuebatch redaction remotetap
     resource resourcedetection schema span span_pruning sumologic tail_sampling_dynamic transform unroll";
@@ -41,6 +41,6 @@ const EXPORTERS: &str = "
 const EXTENSIONS: &str = "
     ack asapauth avro_log_encoding awsproxy azure_auth basicauth bearertokenauth cgroupruntime db_storage
     docker_observer ecs_observer ecs_task_observer file_storage googleclientauth headers_setter healthcheckv2
-    host_observer http_forwarder jaeger_encoding jaegerremotesampling json_log_encoding k8s_leader_elector
+    host_observer http_forwarder jaeger_encoding json_log_encoding k8s_leader_elector
     k8s_observer memory_limiter memory_ballast oauth2client oidc opamp otlp_encoding pebble_tail_storage pprof
     redis_storage remotetap sigv4auth solarwindsapmsettings sumologic text_encoding zipkin_encoding zpages";

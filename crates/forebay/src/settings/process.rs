@@ -45,9 +45,14 @@ impl Process {
         let limit = table.integer::<usize>("memory_limit_mib", 1..).map(|limit| limit.saturating_mul(MIB));
         let mut compatibility = Compatibility::default();
         for item in table.list("compat").unwrap_or_default() {
+            let coercion = Compatibility { attribute_coercion: true, ..compatibility };
             let latency = Compatibility { latency_milliseconds: true, ..compatibility };
             let probabilistic = Compatibility { probabilistic_hash: true, ..compatibility };
-            let switches = [("latency_milliseconds", latency), ("probabilistic_hash", probabilistic)];
+            let switches = [
+                ("attribute_coercion", coercion),
+                ("latency_milliseconds", latency),
+                ("probabilistic_hash", probabilistic),
+            ];
             compatibility = item.choice(&switches).unwrap_or(compatibility);
         }
         let threads = available_parallelism().map_or(1, NonZero::get).min(SHARDS_MAX);

@@ -36,11 +36,17 @@ receivers:
   - name: otlp
     signals: [traces, metrics, logs]
 processors:
+  - name: adaptive_sampling
+    signals: [traces]
+  - name: adaptive_tail_sampling
+    signals: [traces]
   - name: batch
     signals: [traces, metrics, logs]
   - name: memory_limiter
     signals: [traces, metrics, logs]
   - name: probabilistic_sampler
+    signals: [traces, logs]
+  - name: rate_limiting_sampler
     signals: [traces]
   - name: tail_sampling
     signals: [traces]
@@ -59,6 +65,9 @@ exporters:
     signals: [traces, metrics, logs]
 extensions:
   - name: health_check
+  - name: jaegerremotesampling
+    aliases: [jaeger_remote_sampling]
+  - name: remote_sampling
 ";
     assert_eq!(output.stdout, expected);
 }
@@ -150,4 +159,39 @@ async fn secrets_are_printed_only_when_asked_for() {
     assert_eq!(text.matches("[REDACTED]").count(), 2, "{text}");
     let text = printed(&["--unredacted", yaml], &[]).await;
     assert!(text.contains("Bearer abc") && text.contains("BEGIN"), "{text}");
+}
+
+#[tokio::test]
+async fn what_convert_makes_of_refinerys_rules_is_valid() {
+    let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("../refinery/testdata");
+    for (rules, config) in
+        [("samplers.yaml", None), ("operators.yaml", None), ("rules.toml", Some("config.yaml"))]
+    {
+        let paths = [Some(rules), config].into_iter().flatten().map(|name| testdata.join(name));
+        let paths: Vec<_> = paths.map(|path| path.to_str().unwrap().to_owned()).collect();
+        let files = paths.iter().map(String::as_str);
+        let converted = run(&["convert", "refinery"].into_iter().chain(files).collect::<Vec<_>>()).await;
+        assert_eq!(converted.code, Some(0), "{}", converted.stderr);
+        assert!(converted.stderr.contains(": has no equivalent: "), "{}", converted.stderr);
+        let checked = run(&["validate", "--config", &format!("yaml:{}", converted.stdout)]).await;
+        assert_eq!((checked.code, checked.stderr.as_str()), (Some(0), ""), "{rules}");
+    }
+}
+
+#[tokio::test]
+async fn convert_says_what_is_wrong_and_prints_nothing() {
+    let missing = run(&["convert", "refinery", "/nowhere.yaml"]).await;
+    assert_eq!(missing.code, Some(1));
+    assert!(missing.stderr.starts_with("error: cannot read /nowhere.yaml: "), "{}", missing.stderr);
+    let directory = tempfile::tempdir().unwrap();
+    let rules = directory.path().join("rules.yaml");
+    fs::write(&rules, "RulesVersion: 1\nSamplers: {__default__: {DeterministicSampler: {SampleRate: 1}}}\n")
+        .unwrap();
+    let old = run(&["convert", "refinery", rules.to_str().unwrap()]).await;
+    assert_eq!((old.code, old.stdout.as_str()), (Some(1), ""));
+    assert!(
+        old.stderr.contains("rules.yaml:1:15: error: RulesVersion: only version 2 can be read"),
+        "{}",
+        old.stderr
+    );
 }

@@ -24,6 +24,8 @@ mod lifecycle;
 mod memory;
 mod mistakes;
 mod pipelines;
+mod reload;
+mod remote_sampling;
 mod sdk;
 mod tail_sampling;
 mod transports;

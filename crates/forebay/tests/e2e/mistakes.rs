@@ -246,7 +246,7 @@ async fn the_graph_of_pipelines_is_checked() {
         ("{service: {pipelines: {traces: {processors: [otlp]}}}}", &["`otlp` is not declared under `processors`"]),
         ("{service: {extensions: [pprof]}}", &["service::extensions[0]", "`pprof` is not declared under `extensions`"]),
         ("{service: {pipelines: {traces: {processors: [batch, batch]}}}}", &["processor `batch` is named twice in one pipeline"]),
-        ("{service: {pipelines: {logs: {receivers: [otlp], processors: [probabilistic_sampler], exporters: [otlp]}}}}", &["does not take logs"]),
+        ("{service: {pipelines: {metrics: {receivers: [otlp], processors: [probabilistic_sampler], exporters: [otlp]}}}}", &["does not take metrics"]),
         ("{service: {pipelines: {profiles: {receivers: [otlp], exporters: [otlp]}}}}", &["unknown signal `profiles`"]),
         ("{service: {pipelines: {traces: {exporters: }}}}", &["needs at least one of `exporters`"]),
         ("{service: {pipelines: {traces/: {receivers: [otlp], exporters: [otlp]}}}}", &["traces/"]),

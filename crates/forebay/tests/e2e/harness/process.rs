@@ -121,8 +121,13 @@ impl Forebay {
 
     /// Waits until a log line contains `text`.
     pub(crate) async fn until_logged(&self, text: &str) {
-        eventually(&format!("{text:?} in the log"), async || {
-            self.log.to_string().contains(text).then_some(())
+        self.until_logged_times(1, text).await;
+    }
+
+    /// Waits until `text` has been logged so many times.
+    pub(crate) async fn until_logged_times(&self, times: usize, text: &str) {
+        eventually(&format!("{text:?} in the log, {times} times"), async || {
+            (self.log.to_string().matches(text).count() >= times).then_some(())
         })
         .await;
     }
@@ -137,7 +142,7 @@ impl Forebay {
         GrpcClient::new(self.grpc)
     }
 
-    /// Sends a signal, `TERM` or `INT`.
+    /// Sends a signal: `TERM`, `INT` or `HUP`.
     pub(crate) async fn signal(&self, name: &str) {
         let pid = self.child.id().expect("the process runs");
         let status = Command::new("sh").arg("-c").arg(format!("kill -{name} {pid}")).status().await.unwrap();
