@@ -5,12 +5,13 @@
 //! ```yaml
 //! above-100-ms:
 //!   tail_sampling: {policies: [...]}    # and `probabilistic_sampler`, which then comes first
+//!   traffic: spans                      # or `records`; whole traces if it is left out
 //!   gates: [...]                        # feature gates of both systems
 //!   compat: [...]                       # `forebay::compat`
-//!   compare: [th, policy]               # beyond which spans come out
+//!   compare: [th, rv, policy]           # beyond which spans come out
 //!   differs:                            # where Forebay does not do what the Collector does
-//!     - traces: [latency-100.4]         # kinds of traces
-//!       forebay: kept                   # what it does instead
+//!     - traces: [latency-100.4]         # kinds of traces, of each of which one at least
+//!       forebay: kept                   # meets this fate instead
 //!       because: 100.4 ms are more than 100 ms
 //! ```
 //!
@@ -30,7 +31,7 @@ use std::{collections::BTreeSet, fs, ops::RangeInclusive, path::Path};
 
 use forebay_config::{Cursor, Node, Table, read_str};
 
-use crate::{Error, outcome::Aspects};
+use crate::{Error, outcome::Aspects, traffic::Sort};
 
 /// A processor's type and settings.
 #[derive(Clone, Debug)]
@@ -50,6 +51,8 @@ pub struct Case {
     pub name: String,
     /// What spans pass, in order.
     pub processors: Vec<Processor>,
+    /// What is sent.
+    pub sort: Sort,
     /// Feature gates that are on.
     pub gates: BTreeSet<String>,
     /// Forebay's compatibility switches that are on.
@@ -185,14 +188,18 @@ fn read(family: &str, name: String, table: &Table<'_>) -> Option<Case> {
     let mut aspects = Aspects::default();
     for aspect in table.list("compare").unwrap_or_default() {
         let threshold = Aspects { threshold: true, ..aspects };
+        let randomness = Aspects { randomness: true, ..aspects };
         let policy = Aspects { policy: true, ..aspects };
-        aspects = aspect.choice(&[("th", threshold), ("policy", policy)]).unwrap_or(aspects);
+        let choices = [("th", threshold), ("rv", randomness), ("policy", policy)];
+        aspects = aspect.choice(&choices).unwrap_or(aspects);
     }
+    let sort = table.choice("traffic", &[("spans", Sort::Spans), ("records", Sort::Records)]);
     let expectation = expectation(table)?;
     Some(Case {
         family: family.to_owned(),
         name,
         processors,
+        sort: sort.unwrap_or_default(),
         gates: set("gates"),
         compat: set("compat"),
         aspects,

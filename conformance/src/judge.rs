@@ -107,7 +107,7 @@ fn integrity(case: &Case, traffic: &Traffic, arrivals: &Arrivals) -> Vec<String>
     let untrue: BTreeSet<_> =
         arrivals.traces.keys().filter(|&&number| has_untrue(traffic, arrivals, number)).collect();
     if !untrue.is_empty() {
-        let kinds: BTreeSet<_> = untrue.iter().map(|&&number| traffic.traces[number].kind).collect();
+        let kinds: BTreeSet<_> = untrue.iter().map(|&&number| traffic.traces[number].kind.as_str()).collect();
         objections.push(format!("{} traces left with an untrue th: {kinds:?}", untrue.len()));
     }
     objections
@@ -167,29 +167,27 @@ fn equal(
     forebay: &Outcome,
     differences: &[Difference],
 ) -> Vec<String> {
-    let mut objections = Vec::new();
     let mut other = BTreeMap::<_, Vec<usize>>::new();
+    let mut missing: BTreeSet<_> = differences
+        .iter()
+        .flat_map(|difference| difference.kinds.iter().map(|kind| (kind.as_str(), difference.fate.as_ref())))
+        .collect();
+    let told_of = missing.clone();
     for (number, trace) in traffic.traces.iter().enumerate() {
         let [theirs, ours] = [collector, forebay].map(|outcome| outcome.fates.get(&number));
-        match differences.iter().find(|difference| difference.kinds.iter().any(|kind| kind == trace.kind)) {
-            None if theirs == ours => {}
-            None => other.entry((trace.kind, theirs, ours)).or_default().push(number),
-            Some(difference) if ours == difference.fate.as_ref() && theirs != ours => {}
-            Some(_) => objections.push(format!(
-                "trace {number} ({}) was to differ: Collector {}, Forebay {}",
-                trace.kind,
-                word(theirs),
-                word(ours)
-            )),
+        let kind = trace.kind.as_str();
+        if theirs == ours {
+            continue;
+        }
+        missing.remove(&(kind, ours));
+        if !told_of.contains(&(kind, ours)) {
+            other.entry((kind, theirs, ours)).or_default().push(number);
         }
     }
-    let kinds: BTreeSet<_> = traffic.traces.iter().map(|trace| trace.kind).collect();
-    let unknown = differences.iter().flat_map(|difference| &difference.kinds);
-    objections.extend(
-        unknown
-            .filter(|kind| !kinds.contains(kind.as_str()))
-            .map(|kind| format!("no trace is called {kind}")),
-    );
+    let mut objections: Vec<_> = missing
+        .into_iter()
+        .map(|(kind, fate)| format!("no trace ({kind}) differs by {}", word(fate)))
+        .collect();
     objections.extend(other.into_iter().map(|((kind, theirs, ours), numbers)| {
         let (count, numbers) = (numbers.len(), told(&numbers));
         format!("{count} traces ({kind}) {numbers:?}: Collector {}, Forebay {}", word(theirs), word(ours))

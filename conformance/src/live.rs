@@ -18,10 +18,11 @@ use std::{
 
 use bytes::Bytes;
 use forebay_benches::{
-    grpc::{TraceClient, TraceService},
+    grpc::{OtlpService, RawClient},
     process::Process,
 };
 use forebay_config::print;
+use forebay_otlp::Signal;
 use tokio::{task::JoinSet, time::sleep};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
@@ -49,7 +50,7 @@ const QUIET: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(30);
 const MAX_MESSAGE: usize = 64 << 20;
 
-/// Runs `cases` on `system`, which all have the same gates and switches; what came out of each.
+/// Runs `cases` on `system`, which all have the same traffic, gates and switches; what came out of each.
 ///
 /// # Errors
 /// If the system does not start, refuses spans, does not take them in time or does not end.
@@ -89,11 +90,12 @@ async fn run_in(
     let mut process = Process::start(system.name, command.stdout(log.try_clone()?).stderr(log))?;
     process.wait_until(PATIENCE, || TcpStream::connect(listen).is_ok())?;
 
-    let mut client = TraceClient::connect(listen).await?;
+    let mut client = RawClient::connect(listen).await?;
+    let signal = cases.first().map_or(Signal::Traces, |case| case.sort.signal());
     for act in &traffic.acts {
         let begun = Instant::now();
         for request in act {
-            client.export(request.clone()).await?;
+            client.export(signal, request.clone()).await?;
         }
         let sent = begun.elapsed();
         if sent > DECISION_WAIT.mul_f64(0.8) {
@@ -101,7 +103,9 @@ async fn run_in(
                 format!("took {sent:?} to take the spans, so some traces were decided in pieces").into()
             );
         }
-        sleep(DECIDED).await;
+        if !act.is_empty() {
+            sleep(DECIDED).await;
+        }
         sinks.wait_until_quiet().await;
     }
     process.terminate(PATIENCE)?;
@@ -149,7 +153,8 @@ fn configuration(
         )?;
         writeln!(
             pipelines,
-            "    traces/{id}: {{receivers: [otlp], processors: [{}, batch], exporters: [otlp_grpc/{id}]}}",
+            "    {}/{id}: {{receivers: [otlp], processors: [{}, batch], exporters: [otlp_grpc/{id}]}}",
+            case.sort.signal(),
             names.join(", ")
         )?;
     }
@@ -171,7 +176,7 @@ impl Sinks {
         let received = Arc::<Mutex<Vec<Bytes>>>::default();
         self.received.push(Arc::clone(&received));
         let requests = Arc::clone(&self.requests);
-        let service = TraceService::new(MAX_MESSAGE, move |request| {
+        let service = OtlpService::new(MAX_MESSAGE, move |request| {
             requests.fetch_add(1, Ordering::Relaxed);
             received.lock().unwrap_or_else(PoisonError::into_inner).push(request);
         });

@@ -14,7 +14,7 @@ use forebay_conformance::{
     judge::{collector_within_limits, judge},
     live::{self, System},
     outcome::{Arrivals, Senders},
-    traffic::Traffic,
+    traffic::{Sort, Traffic},
 };
 
 /// Run the cases on Forebay and the OpenTelemetry Collector: same configuration, same traffic.
@@ -54,20 +54,23 @@ async fn main() -> ExitCode {
 
 /// Runs what was asked for; whether everything is as it has to be.
 async fn compare(arguments: Arguments) -> Result<bool, Error> {
-    let traffic = Traffic::new()?;
     let mut cases = Case::all()?;
     cases.retain(|case| case.id().contains(&arguments.only));
     let otelcol = arguments.otelcol.map(|program| System { name: "otelcol", program, is_forebay: false });
     let forebay = arguments.forebay.map(|program| System { name: "forebay", program, is_forebay: true });
-    let run = Run { senders: Senders::new(&traffic), traffic: &traffic, cases: &cases };
-    let theirs = run.on(otelcol.as_ref()).await?;
-    let ours = run.on(forebay.as_ref()).await?;
-    if arguments.bless {
-        run.bless(&theirs, !arguments.only.is_empty())?;
-    }
     let mut sound = true;
-    for case in &cases {
-        sound &= run.judge(case, theirs.get(&case.id()), ours.get(&case.id()))?;
+    for sort in Sort::ALL {
+        let cases: Vec<_> = cases.iter().filter(|case| case.sort == sort).collect();
+        let traffic = Traffic::new(sort)?;
+        let run = Run { senders: Senders::new(&traffic), traffic: &traffic, cases: &cases };
+        let theirs = run.on(otelcol.as_ref()).await?;
+        let ours = run.on(forebay.as_ref()).await?;
+        if arguments.bless {
+            run.bless(&theirs, !arguments.only.is_empty())?;
+        }
+        for case in &cases {
+            sound &= run.judge(case, theirs.get(&case.id()), ours.get(&case.id()))?;
+        }
     }
     Ok(sound)
 }
@@ -78,7 +81,7 @@ type Results = BTreeMap<String, Arrivals>;
 struct Run<'a> {
     traffic: &'a Traffic,
     senders: Senders<'a>,
-    cases: &'a [Case],
+    cases: &'a [&'a Case],
 }
 
 impl Run<'_> {
@@ -96,7 +99,7 @@ impl Run<'_> {
         for cases in groups.values().flat_map(|cases| cases.chunks(AT_ONCE)) {
             eprintln!("{}: {} cases", system.name, cases.len());
             for (case, requests) in cases.iter().zip(live::run(system, cases, self.traffic).await?) {
-                results.insert(case.id(), self.senders.recognise(&requests)?);
+                results.insert(case.id(), self.senders.recognise(case.sort, &requests)?);
             }
         }
         Ok(results)

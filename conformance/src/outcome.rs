@@ -9,24 +9,28 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use opentelemetry_proto::tonic::{
-    collector::trace::v1::ExportTraceServiceRequest,
-    common::v1::{KeyValue, any_value::Value},
+    collector::trace::v1::ExportTraceServiceRequest, common::v1::any_value::Value,
 };
 use prost::Message as _;
 
 use crate::Error;
-use crate::traffic::{Located, Traffic, spans};
+use crate::traffic::{Located, Sort, Traffic, spans, to_spans};
 
 /// How the names of attributes begin that samplers write.
 const RECORDED: &str = "tailsampling.";
-/// The attribute that names the policy which kept a trace.
+/// The attributes that say who has decided: the policy which kept a trace, which part of a composite one, and that of
+/// what came after the decision.
 const POLICY: &str = "tailsampling.policy";
+const PART: &str = "tailsampling.composite_policy";
+const LATE: &str = "tailsampling.cached_decision";
 
 /// What of the spans that come out is compared beyond that they do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Aspects {
     /// The threshold they leave with.
     pub threshold: bool,
+    /// The randomness they leave with.
+    pub randomness: bool,
     /// The policy that is recorded on them.
     pub policy: bool,
 }
@@ -47,7 +51,7 @@ pub struct Arrival {
     pub threshold: Option<String>,
     /// The `rv` likewise.
     pub randomness: Option<String>,
-    /// The policy recorded on it or its scope.
+    /// The policy recorded on it or its scope: `policy`, `policy/part` or `policy/part late`.
     pub policy: Option<String>,
 }
 
@@ -85,14 +89,18 @@ impl<'a> Senders<'a> {
         Self { traffic, places }
     }
 
-    /// Recognises the spans of `requests`.
+    /// Recognises the spans of `requests`, or the log records that they are.
     ///
     /// # Errors
     /// If a request is not OTLP.
-    pub fn recognise(&self, requests: &[Bytes]) -> Result<Arrivals, Error> {
+    pub fn recognise(&self, sort: Sort, requests: &[Bytes]) -> Result<Arrivals, Error> {
         let mut arrivals = Arrivals::default();
         let mut seen = HashMap::<Content, usize, RandomState>::default();
         for request in requests {
+            let request = match sort {
+                Sort::Traces | Sort::Spans => request.clone(),
+                Sort::Records => to_spans(request)?,
+            };
             for located in spans(ExportTraceServiceRequest::decode(&request[..])?) {
                 let [threshold, randomness] =
                     ["th", "rv"].map(|key| ot(&located.span.trace_state, key).map(str::to_owned));
@@ -174,6 +182,10 @@ fn fate(arrivals: &[Arrival], sent: usize, aspects: Aspects) -> String {
     if aspects.threshold {
         add(arrivals.iter().map(described).collect());
     }
+    if aspects.randomness {
+        let rv = |arrival: &Arrival| format!("rv {}", arrival.randomness.as_deref().unwrap_or("none"));
+        add(arrivals.iter().map(rv).collect());
+    }
     if aspects.policy {
         let by = |arrival: &Arrival| format!("by {}", arrival.policy.as_deref().unwrap_or("nobody"));
         add(arrivals.iter().map(by).collect());
@@ -193,13 +205,11 @@ pub(crate) fn ot<'a>(trace_state: &'a str, key: &str) -> Option<&'a str> {
 
 /// What a span is recognised by, and the policy that was recorded on it.
 fn content(mut located: Located) -> (Content, Option<String>) {
-    let mut policy = None;
+    let mut recorded = BTreeMap::new();
     let scope = located.scope.scope.iter_mut().map(|scope| &mut scope.attributes);
     for attributes in scope.chain([&mut located.span.attributes]) {
         for attribute in attributes.extract_if(.., |attribute| attribute.key.starts_with(RECORDED)) {
-            if attribute.key == POLICY {
-                policy = as_text(attribute);
-            }
+            recorded.insert(attribute.key, attribute.value.and_then(|value| value.value));
         }
     }
     located.resource.schema_url.clear();
@@ -209,19 +219,24 @@ fn content(mut located: Located) -> (Content, Option<String>) {
     located.span.trace_state = without_ot(&located.span.trace_state);
     let parts =
         [located.resource.encode_to_vec(), located.scope.encode_to_vec(), located.span.encode_to_vec()];
-    (parts.concat(), policy)
+    (parts.concat(), policy(&recorded))
 }
 
-fn as_text(attribute: KeyValue) -> Option<String> {
-    match attribute.value?.value? {
-        Value::StringValue(text) => Some(text),
+/// Who has decided, from the attributes that say so.
+fn policy(recorded: &BTreeMap<String, Option<Value>>) -> Option<String> {
+    let text = |key| match recorded.get(key)? {
+        Some(Value::StringValue(text)) => Some(text.clone()),
         _ => None,
-    }
+    };
+    let part = text(PART).map(|part| format!("/{part}")).unwrap_or_default();
+    let late = if recorded.get(LATE) == Some(&Some(Value::BoolValue(true))) { " late" } else { "" };
+    Some(text(POLICY)? + &part + late)
 }
 
 /// The members of a trace state that samplers leave alone.
 fn without_ot(trace_state: &str) -> String {
-    let members = trace_state.split(',').map(str::trim).filter(|member| !member.starts_with("ot="));
+    let others = |member: &&str| !member.is_empty() && !member.starts_with("ot=");
+    let members = trace_state.split(',').map(str::trim).filter(others);
     members.collect::<Vec<_>>().join(",")
 }
 

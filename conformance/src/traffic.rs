@@ -1,24 +1,41 @@
-//! The traffic that every case sees.
+//! The traffic that cases see: traces, or single spans or log records.
 //!
 //! It has two acts: most spans come in the first, a few after their trace has been decided. Traces are numbered
 //! in the order of this module, not of arrival, and the numbers are what golden files name, so the traffic is a
 //! function of this crate alone: its random numbers are its own, and the recordings lie in the repository.
 
 mod generated;
+mod items;
 mod kinds;
 mod random;
 mod recorded;
+mod records;
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use forebay_otlp::Signal;
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
     trace::v1::{ResourceSpans, ScopeSpans, Span},
 };
-use prost::Message as _;
+use prost::Message;
+
+pub use records::to_spans;
 
 use crate::Error;
+
+/// What is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sort {
+    /// Whole traces.
+    #[default]
+    Traces,
+    /// Spans that say something of sampling, each alone.
+    Spans,
+    /// Log records that do.
+    Records,
+}
 
 /// A span with what stood around it: a resource and a scope with nothing below.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +61,7 @@ pub enum Act {
 #[derive(Clone, Debug)]
 pub struct Trace {
     /// What is special about it; cases refer to it by this name.
-    pub kind: &'static str,
+    pub kind: String,
     /// Its spans, in no particular order of time.
     pub spans: Vec<(Act, Located)>,
 }
@@ -74,22 +91,39 @@ impl Trace {
 }
 
 impl Traffic {
-    /// The traffic.
+    /// The traffic of this sort.
     ///
     /// # Errors
     /// If a recording cannot be read.
-    pub fn new() -> Result<Self, Error> {
+    pub fn new(sort: Sort) -> Result<Self, Error> {
+        match sort {
+            Sort::Traces => Self::of_traces(),
+            Sort::Spans => {
+                let traces = items::spans();
+                let first = generated::requests(&traces, Act::First);
+                Ok(Self { traces, acts: [encode(&first), Vec::new()] })
+            }
+            Sort::Records => {
+                let mut traces = items::records();
+                let spans = generated::requests(&traces, Act::First);
+                let first: Vec<_> = spans.into_iter().map(records::from_spans).collect();
+                for (_, located) in traces.iter_mut().flat_map(|trace| &mut trace.spans) {
+                    located.span = records::seen(std::mem::take(&mut located.span));
+                }
+                Ok(Self { traces, acts: [encode(&first), Vec::new()] })
+            }
+        }
+    }
+
+    fn of_traces() -> Result<Self, Error> {
         let generated = generated::traces();
         let [mut first, second] = [Act::First, Act::Second].map(|act| generated::requests(&generated, act));
         let recorded = recorded::requests()?;
         first.extend(recorded.iter().map(|(_, request)| request.clone()));
-        let encode = |requests: Vec<ExportTraceServiceRequest>| {
-            requests.iter().map(|r| r.encode_to_vec().into()).collect()
-        };
         let mut numbering = Numbering::default();
         for trace in generated {
             for (act, located) in trace.spans {
-                numbering.add(trace.kind, act, located);
+                numbering.add(&trace.kind, act, located);
             }
         }
         for (kind, request) in recorded {
@@ -97,18 +131,36 @@ impl Traffic {
                 numbering.add(kind, Act::First, located);
             }
         }
-        Ok(Self { traces: numbering.traces, acts: [encode(first), encode(second)] })
+        Ok(Self { traces: numbering.traces, acts: [encode(&first), encode(&second)] })
     }
 }
 
 impl Numbering {
-    fn add(&mut self, kind: &'static str, act: Act, located: Located) {
+    fn add(&mut self, kind: &str, act: Act, located: Located) {
         let number = *self.numbers.entry(located.span.trace_id.clone()).or_insert_with(|| {
-            self.traces.push(Trace { kind, spans: Vec::new() });
+            self.traces.push(Trace { kind: kind.to_owned(), spans: Vec::new() });
             self.traces.len() - 1
         });
         self.traces[number].spans.push((act, located));
     }
+}
+
+impl Sort {
+    /// All sorts.
+    pub const ALL: [Self; 3] = [Self::Traces, Self::Spans, Self::Records];
+
+    /// What requests of it carry.
+    #[must_use]
+    pub const fn signal(self) -> Signal {
+        match self {
+            Self::Traces | Self::Spans => Signal::Traces,
+            Self::Records => Signal::Logs,
+        }
+    }
+}
+
+fn encode(requests: &[impl Message]) -> Vec<Bytes> {
+    requests.iter().map(|request| request.encode_to_vec().into()).collect()
 }
 
 /// The spans of a request, each with its surroundings.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::outcome::Arrival;
+use crate::traffic::Sort;
 
 fn kept(numbers: impl Iterator<Item = usize>) -> Outcome {
     Outcome { fates: numbers.map(|number| (number, WHOLE.to_owned())).collect() }
@@ -9,7 +10,7 @@ fn kept(numbers: impl Iterator<Item = usize>) -> Outcome {
 
 #[test]
 fn a_trace_of_another_fate_is_objected_to_unless_it_is_to_differ() {
-    let traffic = Traffic::new().unwrap();
+    let traffic = Traffic::new(Sort::Traces).unwrap();
     let of_kind = |number: &usize| traffic.traces[*number].kind == "int-10";
     let all = kept(0..traffic.traces.len());
     let without = kept((0..traffic.traces.len()).filter(|number| !of_kind(number)));
@@ -23,15 +24,15 @@ fn a_trace_of_another_fate_is_objected_to_unless_it_is_to_differ() {
 
 #[test]
 fn a_difference_of_traces_that_do_not_exist_is_objected_to() {
-    let traffic = Traffic::new().unwrap();
+    let traffic = Traffic::new(Sort::Traces).unwrap();
     let difference = [Difference { kinds: vec!["int-ten".to_owned()], fate: None }];
     let all = kept(0..traffic.traces.len());
-    assert_eq!(equal(&traffic, &all, &all, &difference), ["no trace is called int-ten"]);
+    assert_eq!(equal(&traffic, &all, &all, &difference), ["no trace (int-ten) differs by dropped"]);
 }
 
 #[test]
 fn thresholds_have_to_be_reached_and_are_not_lowered() {
-    let traffic = Traffic::new().unwrap();
+    let traffic = Traffic::new(Sort::Traces).unwrap();
     let untrue = |kind, threshold: &str| {
         let number = traffic.traces.iter().position(|trace| trace.kind == kind).unwrap();
         let threshold = Some(threshold.to_owned());

@@ -101,7 +101,7 @@ impl Draft {
         self
     }
 
-    fn located(self) -> Located {
+    pub(super) fn located(self) -> Located {
         let mut attributes = vec![
             attribute("service.name", text(self.service)),
             attribute("deployment.environment.name", text("production")),
@@ -160,7 +160,7 @@ pub(super) fn traces() -> Vec<Trace> {
 }
 
 /// Gives the spans of a trace their ids: the first is the root unless it has a parent already.
-fn trace(kind: &'static str, drafts: Vec<Draft>, random: &mut Random) -> Trace {
+fn trace(kind: &str, drafts: Vec<Draft>, random: &mut Random) -> Trace {
     let id = [random.number().to_be_bytes(), random.number().to_be_bytes()].concat();
     let root = random.number().to_be_bytes().to_vec();
     let spans = drafts.into_iter().enumerate().map(|(index, mut draft)| {
@@ -173,7 +173,7 @@ fn trace(kind: &'static str, drafts: Vec<Draft>, random: &mut Random) -> Trace {
         }
         (draft.act, draft.located())
     });
-    Trace { kind, spans: spans.collect() }
+    Trace { kind: kind.to_owned(), spans: spans.collect() }
 }
 
 /// A trace of one to twelve spans with any ordinary properties.

@@ -7,23 +7,29 @@ use bytes::Bytes;
 use forebay_config::{Diagnostics, Table};
 use forebay_conformance::{
     case::{Case, Processor},
-    traffic::Traffic,
+    traffic::{Sort, Traffic},
 };
-use forebay_otlp::{Signal, SpanIndex};
+use forebay_otlp::{Signal, SpanIndex, count_items};
 use forebay_pipeline::{Batch, BoxFuture, Budget, Consumer, Refusal, Telemetry};
 use forebay_samplers::{
     Compatibility,
-    head::{ProbabilisticConfig, ProbabilisticProcessor},
-    tail::{Grant, TailConfig, TailProcessor},
+    head::{HeadProcessor, ProbabilisticConfig},
+    tail::{Grant, LearnedRates, TailConfig, TailProcessor},
 };
 use tokio::time::{Instant, sleep};
 
 /// By then everything is decided, in virtual time.
 const DECIDED: Duration = Duration::from_secs(60);
 
-/// The requests of both acts, scanned once for all cases.
-pub(crate) fn batches(traffic: &Traffic) -> [Vec<Batch>; 2] {
-    let batch = |request: &Bytes| Batch::scanned(request.clone(), SpanIndex::scan(request).unwrap());
+/// The requests of both acts, those of spans scanned once for all cases.
+pub(crate) fn batches(sort: Sort, traffic: &Traffic) -> [Vec<Batch>; 2] {
+    let batch = |request: &Bytes| match sort {
+        Sort::Traces | Sort::Spans => Batch::scanned(request.clone(), SpanIndex::scan(request).unwrap()),
+        Sort::Records => {
+            let items = count_items(Signal::Logs, request).unwrap();
+            Batch::new(Signal::Logs, request.clone(), items)
+        }
+    };
     traffic.acts.each_ref().map(|act| act.iter().map(batch).collect())
 }
 
@@ -58,13 +64,14 @@ fn start(case: &Case, processor: &Processor, next: Arc<dyn Consumer>) -> Result<
         "tail_sampling" => {
             let config = read(processor, |table| TailConfig::read(table, compatibility(case)))?;
             let record_policy = case.gates.contains("processor.tailsamplingprocessor.recordpolicy");
-            let grant = Grant { budget, pending_bytes: 1 << 28, shards: 2, record_policy };
+            let learned = LearnedRates::default();
+            let grant = Grant { budget, pending_bytes: 1 << 28, shards: 2, record_policy, learned };
             Ok(Arc::new(TailProcessor::start("tail_sampling", config, &grant, &telemetry, next)))
         }
         _ => {
-            let config = read(processor, ProbabilisticConfig::read)?;
+            let (id, config) = ("probabilistic_sampler", read(processor, ProbabilisticConfig::read)?);
             let processor =
-                ProbabilisticProcessor::new("probabilistic_sampler", &config, budget, &telemetry, next);
+                HeadProcessor::probabilistic(id, case.sort.signal(), &config, budget, &telemetry, next);
             Ok(Arc::new(processor.map_err(|error| error.to_string())?))
         }
     }
@@ -82,6 +89,7 @@ fn read<T>(processor: &Processor, read: impl FnOnce(&Table<'_>) -> T) -> Result<
 
 fn compatibility(case: &Case) -> Compatibility {
     Compatibility {
+        attribute_coercion: case.compat.contains("attribute_coercion"),
         latency_milliseconds: case.compat.contains("latency_milliseconds"),
         probabilistic_hash: case.compat.contains("probabilistic_hash"),
     }
@@ -93,7 +101,6 @@ struct Sink(Mutex<Vec<Bytes>>);
 
 impl Consumer for Sink {
     fn consume(&self, batch: Batch) -> BoxFuture<'_, Result<(), Refusal>> {
-        assert_eq!(batch.signal, Signal::Traces);
         self.0.lock().unwrap().push(batch.bytes);
         Box::pin(std::future::ready(Ok(())))
     }

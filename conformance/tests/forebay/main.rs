@@ -9,23 +9,27 @@ mod component;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{num::NonZero, thread};
 
-use forebay_conformance::{case::Case, golden, judge::judge, outcome::Senders, traffic::Traffic};
+use forebay_conformance::traffic::{Sort, Traffic};
+use forebay_conformance::{case::Case, golden, judge::judge, outcome::Senders};
 
 #[test]
 fn every_case_has_the_outcome_that_it_has_to_have() {
-    let traffic = Traffic::new().unwrap();
-    let acts = component::batches(&traffic);
-    let senders = Senders::new(&traffic);
+    let traffics = Sort::ALL.map(|sort| Traffic::new(sort).unwrap());
+    let sent = Sort::ALL.map(|sort| {
+        let traffic = &traffics[sort as usize];
+        (traffic, component::batches(sort, traffic), Senders::new(traffic))
+    });
     let cases = Case::all().unwrap();
     let check = |case: &Case| {
+        let (traffic, acts, senders) = &sent[case.sort as usize];
         let measure = golden::measure(case).unwrap();
         if measure.is_some() != case.is_deterministic() {
             return vec!["the golden files do not have it; bless them".to_owned()];
         }
-        match component::run(case, &acts) {
+        match component::run(case, acts) {
             Ok(requests) => {
-                let arrivals = senders.recognise(&requests).unwrap();
-                judge(case, &traffic, &measure.unwrap_or_default(), &arrivals)
+                let arrivals = senders.recognise(case.sort, &requests).unwrap();
+                judge(case, traffic, &measure.unwrap_or_default(), &arrivals)
             }
             Err(mistakes) => vec![mistakes],
         }
