@@ -5,7 +5,7 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use forebay_benches::template::{FIXED_TIME, SPANS, Shape, templates};
 use forebay_otlp::SpanIndex;
-use forebay_samplers::head::{Mode, ProbabilisticConfig, ProbabilisticSampler};
+use forebay_samplers::head::{Mode, ProbabilisticConfig, SpanSampler};
 
 /// What the binary runs with.
 #[global_allocator]
@@ -28,7 +28,7 @@ fn head(criterion: &mut Criterion) {
     for (name, mode) in modes {
         let config =
             ProbabilisticConfig { mode, sampling_percentage: 12.5, ..ProbabilisticConfig::default() };
-        let sampler = ProbabilisticSampler::new(&config).expect("a common percentage");
+        let sampler = SpanSampler::new(&config).expect("a common percentage");
         group.bench_function(name, |bencher| bencher.iter(|| sampler.sample(&request, &index)));
     }
     group.finish();

@@ -69,11 +69,11 @@ impl Decoder for RawCodec {
     }
 }
 
-/// One connection to a trace service.
+/// One connection to a server.
 #[derive(Clone, Debug)]
-pub struct TraceClient(Client<Channel>);
+pub struct RawClient(Client<Channel>);
 
-impl TraceClient {
+impl RawClient {
     /// Connects to `address` in clear text.
     ///
     /// # Errors
@@ -83,38 +83,46 @@ impl TraceClient {
         Ok(Self(Client::new(channel)))
     }
 
-    /// Sends one encoded `ExportTraceServiceRequest`; the answer is an encoded `ExportTraceServiceResponse`.
+    /// Sends one encoded export request of `signal`; the answer is an encoded response.
     ///
     /// # Errors
     /// The server's refusal, or that of the connection.
-    pub async fn export(&mut self, request: Bytes) -> Result<Bytes, Status> {
+    pub async fn export(&mut self, signal: Signal, request: Bytes) -> Result<Bytes, Status> {
+        self.call(signal.grpc_path(), request).await
+    }
+
+    /// Makes a unary call.
+    ///
+    /// # Errors
+    /// The server's refusal, or that of the connection.
+    pub async fn call(&mut self, method: &'static str, request: Bytes) -> Result<Bytes, Status> {
         self.0.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-        let path = PathAndQuery::from_static(Signal::Traces.grpc_path());
+        let path = PathAndQuery::from_static(method);
         Ok(self.0.unary(Request::new(request), path, RawCodec).await?.into_inner())
     }
 }
 
-/// A trace service that gives each request to `on_request` and accepts it.
+/// An OTLP service that gives each request, of any signal, to `on_request` and accepts it.
 #[derive(Debug)]
-pub struct TraceService<F> {
+pub struct OtlpService<F> {
     on_request: Arc<F>,
     max_message: usize,
 }
 
-impl<F: Fn(Bytes)> TraceService<F> {
+impl<F: Fn(Bytes)> OtlpService<F> {
     /// Accepts messages up to `max_message` bytes.
     pub fn new(max_message: usize, on_request: F) -> Self {
         Self { on_request: Arc::new(on_request), max_message }
     }
 }
 
-impl<F> Clone for TraceService<F> {
+impl<F> Clone for OtlpService<F> {
     fn clone(&self) -> Self {
         Self { on_request: Arc::clone(&self.on_request), max_message: self.max_message }
     }
 }
 
-impl<F: Fn(Bytes)> UnaryService<Bytes> for TraceService<F> {
+impl<F: Fn(Bytes)> UnaryService<Bytes> for OtlpService<F> {
     type Response = Bytes;
     type Future = Ready<Result<Response<Bytes>, Status>>;
 
@@ -125,7 +133,7 @@ impl<F: Fn(Bytes)> UnaryService<Bytes> for TraceService<F> {
     }
 }
 
-impl<F: Fn(Bytes) + Send + Sync + 'static> Service<http::Request<tonic::body::Body>> for TraceService<F> {
+impl<F: Fn(Bytes) + Send + Sync + 'static> Service<http::Request<tonic::body::Body>> for OtlpService<F> {
     type Response = http::Response<tonic::body::Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
@@ -137,8 +145,8 @@ impl<F: Fn(Bytes) + Send + Sync + 'static> Service<http::Request<tonic::body::Bo
     fn call(&mut self, request: http::Request<tonic::body::Body>) -> Self::Future {
         let service = self.clone();
         Box::pin(async move {
-            if request.uri().path() != Signal::Traces.grpc_path() {
-                return Ok(Status::unimplemented("only Export of traces is served").into_http());
+            if Signal::ALL.iter().all(|signal| signal.grpc_path() != request.uri().path()) {
+                return Ok(Status::unimplemented("only OTLP is served").into_http());
             }
             let mut server = Server::new(RawCodec).max_decoding_message_size(service.max_message);
             Ok(server.unary(service, request).await)

@@ -5,6 +5,7 @@
 //! the system spent. Everything between them is OTLP on loopback, so any collector can take the middle
 //! place. See `peers/README.md`.
 
+pub mod budgets;
 pub mod compare;
 pub mod grpc;
 pub mod load;
@@ -13,6 +14,7 @@ pub mod process;
 pub mod report;
 pub mod run;
 pub mod sink;
+pub mod strategies;
 pub mod template;
 mod walk;
 

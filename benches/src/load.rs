@@ -15,6 +15,7 @@ use std::{
 };
 
 use bytes::BytesMut;
+use forebay_otlp::Signal;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
@@ -25,7 +26,7 @@ use tokio::{
 
 use crate::{
     Error,
-    grpc::TraceClient,
+    grpc::RawClient,
     proc,
     template::{FIXED_TIME, SPANS, Shape, Template, templates},
 };
@@ -87,7 +88,7 @@ pub async fn run(options: &Options) -> Result<Report, Error> {
     let templates = templates(&shape)?;
     let mut clients = Vec::new();
     for _ in 0..options.connections {
-        clients.push(TraceClient::connect(options.endpoint).await?);
+        clients.push(RawClient::connect(options.endpoint).await?);
     }
 
     let cpu = proc::cpu_time("self")?;
@@ -179,7 +180,7 @@ impl Schedule {
 
 /// One connection.
 struct Sender {
-    client: TraceClient,
+    client: RawClient,
     templates: Vec<Template>,
     seed: u64,
     report: Report,
@@ -198,7 +199,7 @@ impl Sender {
         let template = &mut self.templates[turn];
         template.renew(self.seed, number);
         let message = std::mem::take(&mut template.bytes).freeze();
-        let answer = self.client.export(message.clone()).await;
+        let answer = self.client.export(Signal::Traces, message.clone()).await;
         // The connection has let go of the request by now, so this is the same memory again.
         template.bytes = message.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
 

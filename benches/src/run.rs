@@ -42,6 +42,8 @@ pub enum Scenario {
     Pass,
     /// Receive and forget: a bare tonic server which does not look at what it is sent.
     Floor,
+    /// `Probabilistic` in this mode, of a file in `peers/config/modes`.
+    Mode(&'static str),
     /// `Tail` with the policies of a file in `peers/config/policies`, of this name.
     Policies(&'static str),
 }
@@ -53,12 +55,15 @@ impl Scenario {
     /// What is measured unless something else is asked for.
     pub const USUAL: [Self; 4] = [Self::Tail, Self::Probabilistic, Self::Pass, Self::Floor];
 
-    /// All: the usual ones, each type of policy, and many policies at once.
-    pub const ALL: [Self; 20] = [
+    /// All: the usual ones, each mode of head sampling, each type of policy, and many policies at once.
+    pub const ALL: [Self; 23] = [
         Self::Tail,
         Self::Probabilistic,
         Self::Pass,
         Self::Floor,
+        Self::Mode("equalizing"),
+        Self::Mode("hash_seed"),
+        Self::Mode("proportional"),
         Self::Policies("status_code"),
         Self::Policies("latency"),
         Self::Policies("numeric_attribute"),
@@ -85,7 +90,7 @@ impl Scenario {
             Self::Probabilistic => "probabilistic",
             Self::Pass => "pass",
             Self::Floor => "floor",
-            Self::Policies(name) => name,
+            Self::Mode(name) | Self::Policies(name) => name,
         }
     }
 
@@ -93,6 +98,7 @@ impl Scenario {
     #[must_use]
     pub fn configs(self) -> Vec<PathBuf> {
         match self {
+            Self::Mode(name) => vec![config("probabilistic"), config(&format!("modes/{name}"))],
             Self::Policies(name) => vec![config("tail"), config(&format!("policies/{name}"))],
             _ => vec![config(self.name())],
         }

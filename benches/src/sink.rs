@@ -23,7 +23,7 @@ use tonic::transport::Server;
 use crate::{
     Error,
     compare::{Kept, TraceId},
-    grpc::TraceService,
+    grpc::OtlpService,
     walk::{for_each_message, for_each_span},
 };
 
@@ -69,7 +69,7 @@ pub async fn run(options: &Options) -> Result<(), Error> {
         Options { record: Some(_), .. } => Looking::AtTraces,
     };
     let counter = Arc::new(Counter { looking, state: Mutex::default() });
-    let service = TraceService::new(MAX_MESSAGE, {
+    let service = OtlpService::new(MAX_MESSAGE, {
         let counter = Arc::clone(&counter);
         move |request| counter.take(&request)
     });
