@@ -6,6 +6,7 @@
 //! lengths.
 
 mod attributes;
+mod conditions;
 mod test;
 
 use std::collections::BTreeMap;
@@ -17,12 +18,11 @@ use forebay_otlp::attribute::{
 };
 use forebay_otlp::tracestate::TraceState;
 use forebay_otlp::{Span, StatusCode};
-use forebay_ottl::{
-    Condition, ConditionMask, ConditionSet, EnvelopeSlots, EvalError, Scratch, Subject, TooManyConditions,
-};
+use forebay_ottl::{Condition, EnvelopeSlots, EvalError, Scratch, Subject, TooManyConditions};
 use thiserror::Error;
 
 use self::attributes::Attributes;
+use self::conditions::{Answer, Conditions};
 use self::test::{CompiledTest, Reading};
 use super::fingerprint::{Collected, FingerprintNumber, Fingerprints, Places, Selector, Values};
 use crate::Compatibility;
@@ -116,27 +116,10 @@ pub struct Predicates {
     by_member: Vec<(Bits, String, Vec<String>)>,
     /// How many bits are taken.
     bits: usize,
-    conditions: ConditionSet,
-    /// What each condition's answer means, by its number.
-    answers: Vec<Answer>,
-    /// The bits of all conditions.
-    on_conditions: Bits,
-    /// The condition that tells which spans are roots, if it is not that they have no parent.
-    root: Option<usize>,
+    conditions: Conditions,
     fingerprints: Fingerprints,
     /// Where fingerprints look for attributes.
     selected: Places,
-}
-
-/// What a condition's answer means.
-#[derive(Clone, Debug, Default)]
-struct Answer {
-    holds: Bits,
-    /// Set if it fails; it is not asked any more then.
-    failed: Bits,
-    logged: bool,
-    /// What its failures are counted for, if they are counted.
-    rule: Option<Arc<str>>,
 }
 
 /// A span of which predicates are asked.
@@ -265,7 +248,9 @@ impl Predicates {
             logged: mode == ErrorMode::Ignore,
             rule: None,
         };
-        conditions.into_iter().try_for_each(|condition| self.ask(condition, answer.clone()).map(drop))?;
+        for condition in conditions {
+            self.conditions.add(condition, answer.clone())?;
+        }
         Ok((holds, failed))
     }
 
@@ -279,16 +264,9 @@ impl Predicates {
         rule: &str,
     ) -> Result<Bits, PredicateError> {
         let holds = self.next_bit()?;
-        self.ask(condition, Answer { holds, logged: true, rule: Some(rule.into()), ..Answer::default() })?;
+        let answer = Answer { holds, logged: true, rule: Some(rule.into()), ..Answer::default() };
+        self.conditions.add(condition, answer)?;
         Ok(holds)
-    }
-
-    /// The number of a condition whose answer means this.
-    fn ask(&mut self, condition: Condition, answer: Answer) -> Result<usize, PredicateError> {
-        let number = self.conditions.add(condition)?;
-        self.on_conditions |= answer.settles();
-        self.answers.push(answer);
-        Ok(number)
     }
 
     /// The number of the fingerprint that is made of these attributes.
@@ -324,8 +302,7 @@ impl Predicates {
     pub(crate) fn set_root(&mut self, condition: Condition, rule: &str) -> Result<(), PredicateError> {
         // It is asked of every span, so its answer settles nothing.
         let answer = Answer { logged: true, rule: Some(rule.into()), ..Answer::default() };
-        self.root = Some(self.ask(condition, answer)?);
-        Ok(())
+        self.conditions.set_root(condition, answer)
     }
 
     fn next_bit(&mut self) -> Result<Bits, PredicateError> {
@@ -346,10 +323,10 @@ impl Predicates {
         if !self.by_member.is_empty() && !asked.trace_state.is_empty() {
             found |= self.of_trace_state(asked.trace_state);
         }
-        workspace.root = self.root.is_none() && asked.span.root;
+        workspace.root = !self.conditions.tell_roots() && asked.span.root;
         if let Some(envelope) = asked.envelope {
             let subject = Subject { span: asked.body, envelope, now_unix_nano: asked.now_unix_nano };
-            found |= self.of_conditions(&subject, found, workspace);
+            found = self.conditions.evaluate(&subject, found, workspace);
         }
         let places = if workspace.root { Places::SPAN.and(Places::ROOT) } else { Places::SPAN };
         if !found.contains(self.on_attributes) || self.selected.meet(places) {
@@ -376,42 +353,9 @@ impl Predicates {
         found
     }
 
-    fn of_conditions(&self, subject: &Subject<'_>, known: Bits, workspace: &mut Workspace) -> Bits {
-        let mut found = known;
-        let settled = |answer: &Answer, known: Bits| known.has_any(answer.settles());
-        let mut open = ConditionMask::ALL;
-        if known.has_any(self.on_conditions) {
-            let known = self.answers.iter().enumerate().filter(|(_, answer)| settled(answer, known));
-            let mut closed = ConditionMask::NONE;
-            known.for_each(|(index, _)| closed.insert(index));
-            open = open.without(closed);
-        }
-        let Workspace { scratch, failure, failures, root, .. } = workspace;
-        self.conditions.evaluate(subject, open, scratch, |index, outcome| {
-            let answer = &self.answers[index];
-            match outcome {
-                _ if settled(answer, found) => {}
-                Ok(()) => {
-                    found |= answer.holds;
-                    *root |= self.root == Some(index);
-                }
-                Err(error) => {
-                    found |= answer.failed;
-                    if answer.logged {
-                        failure.get_or_insert_with(|| error.clone());
-                    }
-                    if let Some(rule) = &answer.rule {
-                        *failures.entry(Arc::clone(rule)).or_default() += 1;
-                    }
-                }
-            }
-        });
-        found
-    }
-
     /// What conditions ask of a resource and a scope, for their spans; none if there are no conditions.
     pub(crate) fn slots_of(&self, resource: &[u8], scope: &[u8]) -> Option<Box<EnvelopeSlots>> {
-        (!self.conditions.is_empty()).then(|| Box::new(self.conditions.envelope(resource, scope)))
+        self.conditions.slots_of(resource, scope)
     }
 
     /// The predicates that the resource in an envelope's resource description satisfies.
@@ -442,13 +386,6 @@ impl Predicates {
             self.attributes.walk(attributes, Bits::default(), Reading::Strict, Places::SCOPE, &mut collected);
         }
         Values::default().union(collected.iter().map(|(selector, value)| (selector, Some(value))))
-    }
-}
-
-impl Answer {
-    /// After which of its bits it is not asked any more.
-    fn settles(&self) -> Bits {
-        self.holds | self.failed
     }
 }
 

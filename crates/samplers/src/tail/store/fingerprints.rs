@@ -71,6 +71,12 @@ impl FingerprintTable {
         self.sets.allocated() + self.of_slots.capacity() * size_of::<u32>()
     }
 
+    /// Whether no trace has values.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sets.is_empty()
+    }
+
     fn set(&self, slot: SlotNumber) -> Option<u32> {
         self.of_slots.get(slot.to_bits() as usize)?.checked_sub(1)
     }
@@ -106,6 +112,6 @@ mod tests {
         assert_eq!([first, second].map(|slot| table.keys(slot)), [None, both]);
         table.release(second);
         table.release(third);
-        assert!(table.sets.is_empty());
+        assert!(table.is_empty());
     }
 }

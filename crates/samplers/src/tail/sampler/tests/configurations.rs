@@ -1,10 +1,11 @@
-//! Any policies: one or several of all types, within each other as far as that is allowed.
+//! Any policies: one or several of all types, within each other as far as that is allowed; and any rules.
 
 use proptest::collection::vec;
-use proptest::sample::select;
+use proptest::sample::{select, subsequence};
 use proptest::strategy::Union;
 
 use super::*;
+use crate::testing::configured;
 
 /// What looks at attributes, states and times, at the bounds of what spans of the simulation have.
 const PLAIN: &[&str] = &[
@@ -33,9 +34,107 @@ const PLAIN: &[&str] = &[
     "type: bytes_limiting, bytes_limiting: {bytes_per_second: 20000}",
 ];
 
-/// A list of policies, as it stands between the brackets of `policies`.
-pub(super) fn policies() -> impl Strategy<Value = String> {
-    let plain = || select(PLAIN).prop_map(str::to_owned).boxed();
+/// What divides a budget among kinds of traces: all algorithms, for goals that are met and that are not.
+const ADAPTIVE: &[(&str, &str)] = &[
+    ("adaptive_percentage", "goal_percentage: 30"),
+    ("adaptive_percentage", "goal_percentage: 100, weight: 0.9, max_keys: 2"),
+    ("adaptive_percentage", "goal_percentage: 10, algorithm: water_filling, max_keys: 1"),
+    ("adaptive_percentage", "goal_percentage: 60, algorithm: water_filling, adjustment_interval: 1s"),
+    ("adaptive_throughput", "goal_throughput: 2, adjustment_interval: 1s"),
+    ("adaptive_throughput", "goal_throughput: 2, initial_sampling_percentage: 100, max_keys: 0"),
+    ("adaptive_throughput", "goal_throughput: 3, algorithm: windowed, lookback_frequency: 3s"),
+    ("adaptive_throughput", "goal_throughput: 1, algorithm: windowed, update_frequency: 5s, max_keys: 1"),
+    ("adaptive_throughput", "goal_throughput: 3, algorithm: total, adjustment_interval: 1s"),
+    ("adaptive_throughput", "goal_throughput: 3, algorithm: per_key, adjustment_interval: 1s, max_keys: 2"),
+    ("adaptive_throughput", "goal_throughput: 3, algorithm: water_filling"),
+    ("adaptive_throughput", "goal_throughput: 0.01, algorithm: water_filling, max_keys: 1"),
+    ("adaptive_throughput", "goal_throughput: 1000000, algorithm: water_filling, weight: 0.01"),
+];
+
+/// Attributes of what the simulation has, and of what it has not.
+const FINGERPRINTS: &[&str] = &[
+    "resource.attributes[\"service.name\"]",
+    "span.attributes[\"key\"]",
+    "root.attributes[\"n\"]",
+    "any.attributes[\"key\"]",
+    "scope.attributes[\"key\"]",
+];
+
+/// What rules ask of spans; the last fails where `n` is a boolean or there is none.
+const CONDITIONS: &[&str] = &[
+    "span.attributes[\"key\"] == \"a\"",
+    "span.status.code == STATUS_CODE_ERROR",
+    "span.attributes[\"flag\"] == true or IsRootSpan()",
+    "resource.attributes[\"service.name\"] == \"shop\"",
+    "HasPrefix(span.attributes[\"n\"], \"a\")",
+];
+
+/// What is read as settings, and how.
+#[derive(Clone, Debug)]
+pub(super) enum Configuration {
+    /// Of `tail_sampling`.
+    Policies(String),
+    /// Of `adaptive_tail_sampling`.
+    Rules(String),
+}
+
+/// Any configuration.
+pub(super) fn configurations() -> impl Strategy<Value = Configuration> {
+    prop_oneof![
+        2 => policies().prop_map(Configuration::Policies),
+        1 => rules().prop_map(Configuration::Rules),
+    ]
+}
+
+impl Configuration {
+    pub(super) fn settings(&self, compatibility: Compatibility) -> Settings {
+        match self {
+            Self::Policies(yaml) => settings(yaml, compatibility),
+            Self::Rules(yaml) => {
+                configured(yaml, |table| crate::adaptive::read(table, compatibility)).settings()
+            }
+        }
+    }
+}
+
+/// Some rules, and what there is to them.
+fn rules() -> impl Strategy<Value = String> {
+    let share = || select(vec!["0.1", "50", "100"]);
+    let sampler = prop_oneof![
+        2 => Just("type: always_sample".to_owned()),
+        1 => Just("type: drop".to_owned()),
+        2 => share().prop_map(|share| format!("type: probabilistic, sampling_percentage: {share}")),
+        6 => adaptive().prop_map(|(kind, settings)| format!("type: {kind}, {settings}")),
+    ];
+    let matching = select(vec!["", "match: any_span, ", "match: same_span, "]);
+    let conditions = (matching, subsequence(CONDITIONS, 1..3));
+    let conditions =
+        conditions.prop_map(|(matching, of)| format!("{matching}conditions: ['{}'], ", of.join("', '")));
+    let rule = (prop_oneof![1 => Just(String::new()), 2 => conditions], sampler)
+        .prop_map(|(conditions, sampler)| format!("{conditions}sampler: {{{sampler}}}"));
+    let root = select(vec!["", "root_span_condition: 'span.attributes[\"flag\"] == true', "]);
+    let record = select(vec!["none", "value", "hash"]);
+    let eviction = prop_oneof![
+        Just("policy: evaluate".to_owned()),
+        share().prop_map(|share| format!("policy: probabilistic, sampling_percentage: {share}")),
+    ];
+    (named(rule.boxed(), 1..5), root, record, eviction).prop_map(|(rules, root, record, eviction)| {
+        format!("{{{root}record_fingerprint: {record}, eviction: {{{eviction}}}, rules: [{rules}]}}")
+    })
+}
+
+/// The type and the settings of a policy that divides a budget.
+fn adaptive() -> impl Strategy<Value = (&'static str, String)> {
+    let attributes = subsequence(FINGERPRINTS, 1..4);
+    (select(ADAPTIVE), attributes).prop_map(|((kind, settings), attributes)| {
+        (kind, format!("{settings}, fingerprint_attributes: ['{}']", attributes.join("', '")))
+    })
+}
+
+/// The settings of `tail_sampling` that are about policies.
+fn policies() -> impl Strategy<Value = String> {
+    let adaptive = || adaptive().prop_map(|(kind, settings)| format!("type: {kind}, {kind}: {{{settings}}}"));
+    let plain = || prop_oneof![6 => select(PLAIN).prop_map(str::to_owned), 1 => adaptive()].boxed();
     let not = || {
         plain().prop_map(|part| format!("type: not, not: {{not_sub_policy: {{name: s, {part}}}}}")).boxed()
     };
@@ -52,12 +151,15 @@ pub(super) fn policies() -> impl Strategy<Value = String> {
     });
     let any = Union::new_weighted(vec![
         (6, plain()),
+        (2, adaptive().boxed()),
         (2, all("and")),
         (1, all("drop")),
         (1, not()),
         (2, composite.boxed()),
     ]);
-    named(any.boxed(), 1..5)
+    (named(any.boxed(), 1..5), prop::bool::ANY).prop_map(|(policies, first_match)| {
+        format!("{{sample_on_first_match: {first_match}, policies: [{policies}]}}")
+    })
 }
 
 /// So many of them, called `p0`, `p1` and so on.

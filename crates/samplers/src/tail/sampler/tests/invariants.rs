@@ -2,7 +2,8 @@
 //!
 //! After every step each trace's spans, those that came since it was last decided, wait together, have left together
 //! or are gone together, and the counts say so. What left together has one stamp, nothing has a threshold below the
-//! one it came with, and no trace waits longer than it is to.
+//! one it came with, and no trace waits longer than it is to. Under rules every trace is decided once, by one rule,
+//! and everything that is kept has a weight.
 
 use std::collections::HashMap;
 
@@ -10,9 +11,10 @@ use forebay_otlp::tracestate::TraceState;
 use proptest::option;
 use proptest::sample::select;
 
-use super::configurations::policies;
+use super::configurations::configurations;
 use super::traffic::{Encoder, Request, TRACES, of_seed, requests};
 use super::*;
+use crate::tail::stats::PolicyCount;
 use crate::testing::model::trace_of;
 use crate::testing::{Value, decode};
 
@@ -24,31 +26,30 @@ const WITHOUT_RANDOMNESS: &[&str] =
 fn scenario(seed: u64) -> (Settings, Vec<Request>) {
     let strategies =
         select(vec![SamplingStrategy::Complete, SamplingStrategy::Certain, SamplingStrategy::Ingest]);
-    let waits = (0..20 * SECOND, option::of(0..5 * SECOND), strategies, any::<bool>());
+    let waits = (0..20 * SECOND, option::of(0..5 * SECOND), strategies);
     let bytes = prop_oneof![2 => Just(usize::MAX), 1 => Just(1), 3 => 2 * SEGMENT_BYTES..6 * SEGMENT_BYTES];
     let traces = prop_oneof![3 => Just(usize::MAX), 1 => 1..TRACES];
     let remember = || prop_oneof![1 => Just(usize::MAX), 1 => 1..6_usize].prop_map(remembering);
     let bounds = (bytes, traces, remember(), remember(), prop::bool::weighted(0.2));
     let sizes = (option::of(1..12_u32), option::of(100..60_000_u32), option::of(100..60_000_u32));
     let compatibility = any::<[bool; 3]>();
-    let any = (policies(), compatibility, waits, bounds, sizes, requests(WITHOUT_RANDOMNESS));
-    let (policies, compatibility, waits, bounds, (spans, too_many, crowding), requests) = of_seed(&any, seed);
-    let (decision_wait, decision_wait_after_root, strategy, first_match) = waits;
+    let any = (configurations(), compatibility, waits, bounds, sizes, requests(WITHOUT_RANDOMNESS));
+    let (configuration, compatibility, waits, bounds, (spans, too_many, crowding), requests) =
+        of_seed(&any, seed);
+    let (decision_wait, decision_wait_after_root, strategy) = waits;
     let (pending_bytes, pending_traces, remember_kept, remember_dropped, block_on_overflow) = bounds;
     let [attribute_coercion, latency_milliseconds, probabilistic_hash] = compatibility;
     let compatibility = Compatibility { attribute_coercion, latency_milliseconds, probabilistic_hash };
-    let yaml = format!("sample_on_first_match: {first_match}\npolicies: [{policies}]");
-    let read = settings(&yaml, compatibility);
+    let read = configuration.settings(compatibility);
+    // What can be configured of it.
+    let rules = read.policies.are_rules();
     let whole = read.policies.needing_whole_traces().is_some();
+    let complete = rules || whole && strategy == SamplingStrategy::Ingest;
     let settings = Settings {
         decision_wait,
         decision_wait_after_root,
-        strategy: if whole && strategy == SamplingStrategy::Ingest {
-            SamplingStrategy::Complete
-        } else {
-            strategy
-        },
-        maximum_trace_bytes: too_many,
+        strategy: if complete { SamplingStrategy::Complete } else { strategy },
+        maximum_trace_bytes: too_many.filter(|_| !rules),
         trace_bytes: crowding.unwrap_or(u32::MAX),
         trace_spans: spans.unwrap_or(u32::MAX),
         block_on_overflow,
@@ -85,6 +86,8 @@ struct Simulation {
     taken: u64,
     left: u64,
     gone: u64,
+    /// Traces that rules say they have decided.
+    decided: u64,
 }
 
 impl Simulation {
@@ -97,6 +100,7 @@ impl Simulation {
             taken: 0,
             left: 0,
             gone: 0,
+            decided: 0,
         }
     }
 
@@ -157,40 +161,94 @@ impl Simulation {
             let kept = !spans.is_empty();
             if kept {
                 prop_assert_eq!(spans.len() as u64, waiting, "spans of {} leave alone", trace_id);
-                stamps(&spans, &self.incoming)?;
+                if self.settings.policies.are_rules() {
+                    ruled(&spans, &self.incoming, known.kept.is_some())?;
+                } else {
+                    stamps(&spans, &self.incoming)?;
+                }
                 self.left += waiting;
             } else {
                 self.gone += waiting;
             }
             // As long as decisions are remembered they stand.
+            let before = known.kept.replace(kept).unwrap_or(kept);
             let Settings { remember_kept, remember_dropped, .. } = self.settings;
-            if [remember_kept, remember_dropped] == [remembering(usize::MAX); 2] {
-                let before = *known.kept.get_or_insert(kept);
-                prop_assert_eq!(before, kept, "{} is kept and is not", trace_id);
-            }
+            let remembered = [remember_kept, remember_dropped] == [remembering(usize::MAX); 2];
+            prop_assert!(before == kept || !remembered, "{trace_id} is kept and is not");
         }
         prop_assert!(by_trace.is_empty(), "spans of traces that nobody has sent");
         let stats = self.tail.sampler.stats();
         prop_assert_eq!(self.taken, self.left + self.gone + stats.pending_spans);
         prop_assert_eq!(self.left, stats.kept_spans + stats.late_kept);
         prop_assert_eq!(self.gone, stats.dropped_spans + stats.late_dropped);
+        if self.settings.policies.are_rules() { self.rules_balance() } else { Ok(()) }
+    }
+
+    /// Checks that every decided trace has been decided by one rule, or was one that there is none for.
+    fn rules_balance(&mut self) -> Result<(), TestCaseError> {
+        for decision in self.tail.sampler.take_rule_decisions() {
+            self.decided += 1;
+            let weight = decision.threshold.map_or(1.0, Threshold::adjusted_count);
+            prop_assert!(weight.is_finite() && weight >= 1.0, "{decision:?}");
+        }
+        let stats = self.tail.sampler.stats();
+        let traces = stats.kept_traces + stats.not_sampled_traces;
+        let sum = |of: fn(&PolicyCount) -> u64| stats.policies.iter().map(of).sum::<u64>();
+        prop_assert_eq!(sum(|rule| rule.sampled.traces), stats.kept_traces);
+        prop_assert_eq!(sum(|rule| rule.not_sampled.traces), stats.not_sampled_traces);
+        prop_assert_eq!(stats.triggers.iter().sum::<u64>(), traces);
+        let names = self.settings.policies.names().iter();
+        let unmatched = names.zip(&stats.policies).find(|(name, _)| *name == "_unmatched");
+        prop_assert_eq!(unmatched.map(|(_, rule)| self.decided + rule.executions()), Some(traces));
         Ok(())
     }
 }
 
-/// Checks what spans of one trace, which left together, have been stamped with.
+/// What a span has recorded under a key, which it has once at most.
+fn recorded(span: &Span, key: &str) -> Option<Value> {
+    let mut found = span.attributes.iter().filter(|attribute| attribute.key == key);
+    let value = found.next().and_then(|attribute| attribute.value.clone()?.value);
+    assert!(found.next().is_none(), "recorded once");
+    value
+}
+
+/// Checks what policies have stamped on spans of one trace, which left together.
 fn stamps(spans: &[&Span], incoming: &HashMap<Vec<u8>, Threshold>) -> Result<(), TestCaseError> {
-    let recorded = |span: &Span, key: &str| {
-        let mut found = span.attributes.iter().filter(|attribute| attribute.key == key);
-        let value = found.next().and_then(|attribute| attribute.value.clone()?.value);
-        assert!(found.next().is_none(), "recorded once");
-        value
-    };
     let policy =
         |span: &Span| ["tailsampling.policy", "tailsampling.composite_policy"].map(|key| recorded(span, key));
     let late = |span: &Span| recorded(span, "tailsampling.cached_decision") == Some(Value::BoolValue(true));
     let first = spans[0];
     prop_assert!(policy(first)[0].is_some());
+    for span in spans {
+        prop_assert_eq!(policy(span), policy(first));
+        prop_assert_eq!(late(span), late(first));
+    }
+    thresholds(spans, incoming, late(first)).map(drop)
+}
+
+/// The same of rules; `again` if the trace has been decided before.
+fn ruled(spans: &[&Span], incoming: &HashMap<Vec<u8>, Threshold>, again: bool) -> Result<(), TestCaseError> {
+    let label = |span: &Span| {
+        ["rule", "trigger", "fingerprint"]
+            .map(|key| recorded(span, &format!("otelcol.processor.adaptive_tail_sampling.{key}")))
+    };
+    let [rule, trigger, _] = label(spans[0]);
+    prop_assert!(rule.is_some() && trigger.is_some());
+    for span in spans {
+        prop_assert_eq!(label(span), label(spans[0]));
+    }
+    let weighed = thresholds(spans, incoming, again)?.iter().all(Option::is_some);
+    prop_assert!(weighed, "what {rule:?} has kept has no weight");
+    Ok(())
+}
+
+/// The thresholds of spans of one trace whose trace state can be read, checked. Spans that come late may have passed
+/// more than those that decided.
+fn thresholds(
+    spans: &[&Span],
+    incoming: &HashMap<Vec<u8>, Threshold>,
+    late: bool,
+) -> Result<Vec<Option<Threshold>>, TestCaseError> {
     let readable = spans.iter().filter(|span| span.trace_state != "=bad");
     let thresholds: Vec<_> = readable.clone().map(|span| threshold(span)).collect();
     for span in readable {
@@ -199,14 +257,9 @@ fn stamps(spans: &[&Span], incoming: &HashMap<Vec<u8>, Threshold>) -> Result<(),
         let before = incoming.get(&span.span_id);
         prop_assert!(own.is_none() || own.as_ref() >= before, "{} was {before:?}", span.trace_state);
     }
-    for span in spans {
-        prop_assert_eq!(policy(span), policy(first));
-        prop_assert_eq!(late(span), late(first));
-    }
-    // Late spans may have passed more than those that decided.
     let alike = thresholds.windows(2).all(|pair| pair[0] == pair[1]);
-    prop_assert!(alike || late(first), "{thresholds:?} within one decision");
-    Ok(())
+    prop_assert!(alike || late, "{thresholds:?} within one decision");
+    Ok(thresholds)
 }
 
 fn threshold(span: &Span) -> Option<Threshold> {
@@ -239,7 +292,7 @@ fn run(seed: u64) -> Result<(), TestCaseError> {
     simulation.check(&left)?;
     let sampler = &simulation.tail.sampler;
     prop_assert_eq!((sampler.pending_traces(), sampler.stats().pending_spans), (0, 0));
-    prop_assert!(sampler.store.envelopes.is_empty());
+    prop_assert!(sampler.store.envelopes.is_empty() && sampler.store.fingerprints.is_empty());
     Ok(())
 }
 
