@@ -1,13 +1,16 @@
 //! Traces remembered in a few bits each, for those of which nothing but the fact matters.
 //!
-//! Two generations as in [`Recent`](super::Recent), each a blocked Bloom filter: a trace sets 14 bits of one
-//! block of 512, so remembering one and asking for one touch a single cache line.
+//! Generations as in [`Recent`](super::Recent), each a blocked Bloom filter: a trace sets 14 bits of one
+//! block of 512, so remembering one and asking for one touch a single cache line of each generation. Filters cannot
+//! grow, and one that is large and nearly empty costs a page of memory for each trace. So the first generation is
+//! small and each one after it larger, until they are as large as they may be; then there are two.
 //!
 //! A generation takes eleven traces a block, 46.5 bits each. How many a block gets is Poisson with that mean;
 //! with *i* of them a bit is still clear with probability (511/512)^14i, and all 14 of another trace happen to
 //! be set with the 14th power of what is left. Summed over *i* that is 2.3 · 10⁻⁷ for a generation that is full,
 //! so of all new traces less than one in two million is taken for one that has been remembered.
 
+use std::collections::VecDeque;
 use std::hash::BuildHasher;
 
 use foldhash::quality::RandomState;
@@ -16,25 +19,29 @@ use forebay_otlp::TraceId;
 /// The most recent traces of one kind, with few others.
 #[derive(Debug)]
 pub(crate) struct RecentSet {
-    young: Filter,
-    old: Filter,
-    /// Traces of a generation, and in the younger one.
-    capacity: usize,
+    /// The youngest first; all others are full.
+    generations: VecDeque<Filter>,
+    /// Traces in the youngest one.
     len: usize,
-    /// Blocks of a generation.
+    /// Traces that are remembered at least, and those of the largest generation.
+    capacity: usize,
+    /// Blocks of the largest generation.
     blocks: usize,
     /// Seeded at random: nobody can choose ids that are taken for others.
     hasher: RandomState,
 }
 
-/// A blocked Bloom filter of fingerprints. It has no memory until the first of them.
-#[derive(Debug, Default)]
+/// A blocked Bloom filter of fingerprints.
+#[derive(Debug)]
 struct Filter {
     blocks: Vec<Block>,
 }
 
 type Block = [u64; 8];
 
+/// Blocks of the first generation, and how many times as many the next one has.
+const FIRST_BLOCKS: usize = 1 << 10;
+const GROWTH: usize = 8;
 /// Traces for which a block is meant.
 const BLOCK_TRACES: usize = 11;
 /// Words of random bits for the places in a block, and places that each gives: nine bits tell one.
@@ -56,10 +63,9 @@ impl RecentSet {
 
     fn of_blocks(blocks: usize, capacity: usize) -> Self {
         Self {
-            young: Filter::default(),
-            old: Filter::default(),
-            capacity,
+            generations: VecDeque::new(),
             len: 0,
+            capacity,
             blocks: blocks.max(1),
             hasher: RandomState::default(),
         }
@@ -67,33 +73,57 @@ impl RecentSet {
 
     /// Remembers a trace.
     pub(crate) fn insert(&mut self, trace_id: TraceId) {
-        if self.len == self.capacity {
-            std::mem::swap(&mut self.young, &mut self.old);
-            self.young.clear();
-            self.len = 0;
+        if self.generations.front().is_none_or(|youngest| self.len == self.capacity_of(youngest)) {
+            self.begin();
         }
-        self.young.insert(self.hasher.hash_one(trace_id), self.blocks);
-        self.len += 1;
+        let fingerprint = self.hasher.hash_one(trace_id);
+        if let Some(youngest) = self.generations.front_mut() {
+            youngest.insert(fingerprint);
+            self.len += 1;
+        }
     }
 
     /// Whether a trace is remembered.
     pub(crate) fn contains(&self, trace_id: TraceId) -> bool {
         let fingerprint = self.hasher.hash_one(trace_id);
-        self.young.contains(fingerprint) || self.old.contains(fingerprint)
+        self.generations.iter().any(|generation| generation.contains(fingerprint))
     }
 
     /// Bytes allocated.
     pub(crate) fn allocated(&self) -> usize {
-        (self.young.blocks.len() + self.old.blocks.len()) * size_of::<Block>()
+        self.generations.iter().map(|generation| generation.blocks.len() * size_of::<Block>()).sum()
+    }
+
+    /// Begins a generation, and forgets those without which enough traces are remembered.
+    fn begin(&mut self) {
+        let wanted = self.generations.front().map_or(FIRST_BLOCKS, |youngest| youngest.blocks.len() * GROWTH);
+        // Together, those before the largest are smaller than it.
+        let wanted = if wanted <= self.blocks / 2 { wanted } else { self.blocks };
+        let capacities = self.generations.iter().scan(0, |held, generation| {
+            let before = *held;
+            *held += self.capacity_of(generation);
+            Some(before)
+        });
+        let needed = capacities.take_while(|&before| before < self.capacity).count();
+        // Memory that has been touched is worth more than any other.
+        let forgotten = self.generations.split_off(needed).pop_front();
+        let reused = forgotten.filter(|filter| filter.blocks.len() == wanted).map(Filter::cleared);
+        self.generations.push_front(reused.unwrap_or_else(|| Filter { blocks: vec![[0; 8]; wanted] }));
+        self.len = 0;
+    }
+
+    /// Traces that a generation takes.
+    fn capacity_of(&self, generation: &Filter) -> usize {
+        match generation.blocks.len() {
+            blocks if blocks == self.blocks => self.capacity,
+            blocks => blocks * BLOCK_TRACES,
+        }
     }
 }
 
 impl Filter {
-    /// Adds a fingerprint. The first one makes that many blocks.
-    fn insert(&mut self, fingerprint: u64, blocks: usize) {
-        if self.blocks.is_empty() {
-            self.blocks = vec![[0; 8]; blocks];
-        }
+    /// Adds a fingerprint.
+    fn insert(&mut self, fingerprint: u64) {
         let number = self.number(fingerprint);
         let bits = bits(fingerprint);
         self.blocks[number].iter_mut().zip(bits).for_each(|(word, bits)| *word |= bits);
@@ -102,12 +132,12 @@ impl Filter {
     /// Whether a fingerprint has been added, or looks as if it had.
     fn contains(&self, fingerprint: u64) -> bool {
         let bits = bits(fingerprint);
-        let has_all = |block: &Block| block.iter().zip(bits).all(|(word, bits)| word & bits == bits);
-        self.blocks.get(self.number(fingerprint)).is_some_and(has_all)
+        self.blocks[self.number(fingerprint)].iter().zip(bits).all(|(word, bits)| word & bits == bits)
     }
 
-    fn clear(&mut self) {
+    fn cleared(mut self) -> Self {
         self.blocks.fill([0; 8]);
+        self
     }
 
     /// The block of a fingerprint.
@@ -167,8 +197,32 @@ mod tests {
     }
 
     #[test]
+    fn few_traces_take_little_memory_of_much_and_none_is_forgotten_while_it_grows() {
+        let mut recent = RecentSet::of_bytes(1 << 30);
+        for id in 1..=200_000 {
+            recent.insert(TraceId(id));
+            let needed = usize::try_from(id).unwrap() / BLOCK_TRACES * size_of::<Block>();
+            assert!(recent.allocated() <= 10 * needed + FIRST_BLOCKS * size_of::<Block>(), "at {id}");
+        }
+        assert!((1..=200_000).all(|id| recent.contains(TraceId(id))));
+    }
+
+    #[test]
+    fn while_it_grows_at_least_so_many_are_remembered_as_are_promised() {
+        let mut recent = RecentSet::of_decisions(60_000);
+        for id in 1..=400_000_u128 {
+            recent.insert(TraceId(id));
+            if id % 4_999 == 0 {
+                let promised = id.saturating_sub(60_000) + 1..=id;
+                assert!(promised.into_iter().all(|id| recent.contains(TraceId(id))), "at {id}");
+            }
+        }
+        assert_eq!(recent.generations.len(), 2);
+    }
+
+    #[test]
     fn the_bytes_are_a_bound_and_are_used() {
-        for bytes in [1_000, 4_096, 100_000, 1 << 20] {
+        for bytes in [1_000, 4_096, 100_000, 150_000, 1 << 20] {
             let mut recent = RecentSet::of_bytes(bytes);
             for id in 1..=bytes as u128 {
                 recent.insert(TraceId(id));
@@ -181,9 +235,9 @@ mod tests {
     /// How many of a million that were not added a filter takes for some that were, `load` of them a block.
     fn mistaken(load: u64) -> usize {
         const BLOCKS: usize = 1 << 13;
-        let mut filter = Filter::default();
+        let mut filter = Filter { blocks: vec![[0; 8]; BLOCKS] };
         let added = BLOCKS as u64 * load;
-        (0..added).for_each(|number| filter.insert(mix(number), BLOCKS));
+        (0..added).for_each(|number| filter.insert(mix(number)));
         assert!((0..added).all(|number| filter.contains(mix(number))));
         (added..added + 1_000_000).filter(|&number| filter.contains(mix(number))).count()
     }
