@@ -31,6 +31,15 @@ use crate::http::framing::{Ambiguity, Watched};
 const CONNECTIONS: RangeInclusive<usize> = 64..=8192;
 /// What an idle connection holds, about.
 const CONNECTION_MEMORY: usize = 32 << 10;
+/// Flow control: a request of 200 KB, or several at once, must not wait for window updates.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+/// Few pieces per message; beyond this it makes no difference.
+const MAX_FRAME: u32 = 64 << 10;
+/// Answers are small; more than this waits for the client to take them.
+const SEND_BUFFER: usize = 64 << 10;
+/// What an export needs is a tenth of it.
+const MAX_HEADERS: u32 = 16 << 10;
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a connection gets to take its last answers after its last call is done.
@@ -283,10 +292,18 @@ pub(crate) fn most(budget: &Budget) -> usize {
     (budget.limit() / 2 / CONNECTION_MEMORY).clamp(*CONNECTIONS.start(), *CONNECTIONS.end())
 }
 
-/// A builder whose timers are tokio's.
-pub(crate) fn protocol(life: &Life) -> auto::Builder<Tracked> {
+/// A builder with the bounds that hold for HTTP/2 at every endpoint, whose timers are tokio's.
+pub(crate) fn protocol(life: &Life, max_concurrent_streams: u32) -> auto::Builder<Tracked> {
     let mut builder = auto::Builder::new(Tracked(life.tasks.clone()));
     builder.http1().timer(TokioTimer::new());
-    builder.http2().timer(TokioTimer::new());
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(MAX_FRAME)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_header_list_size(MAX_HEADERS)
+        .max_concurrent_streams(max_concurrent_streams);
     builder
 }

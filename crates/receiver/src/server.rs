@@ -17,16 +17,7 @@ use crate::endpoint::{Endpoint, Listener};
 use crate::grpc::unary::{Methods, Unary};
 use crate::http::get::{Get, Pages};
 
-/// Flow control: a request of 200 KB, or several at once, must not wait for window updates.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 4 << 20;
-/// Few pieces per message; beyond this it makes no difference.
-const MAX_FRAME: u32 = 64 << 10;
-/// Answers are small; more than this waits for the client to take them.
-const SEND_BUFFER: usize = 64 << 10;
-/// What an export needs is a tenth of it.
-const MAX_HEADERS: u32 = 16 << 10;
-/// The same for HTTP/1, together with what is read of the body at a time.
+/// The head of a request over HTTP/1, together with what is read of the body at a time.
 const HTTP1_BUFFER: usize = 128 << 10;
 
 /// Endpoints that are served until it is dropped, which cuts their connections; [`Self::shutdown`] is kinder.
@@ -146,17 +137,8 @@ pub(crate) async fn grpc_endpoint<S>(
     life: &Life,
     service: S,
 ) -> Result<connection::Endpoint<S>, StartError> {
-    let mut protocol = connection::protocol(life).http2_only();
-    protocol
-        .http2()
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_frame_size(MAX_FRAME)
-        .max_send_buf_size(SEND_BUFFER)
-        .max_header_list_size(MAX_HEADERS)
-        .max_concurrent_streams(config.max_concurrent_streams)
-        .keep_alive_interval(config.keepalive.time)
-        .keep_alive_timeout(config.keepalive.timeout);
+    let mut protocol = connection::protocol(life, config.max_concurrent_streams).http2_only();
+    protocol.http2().keep_alive_interval(config.keepalive.time).keep_alive_timeout(config.keepalive.timeout);
     Ok(connection::Endpoint {
         listener: bind(owner, "grpc", &config.endpoint).await?,
         tls: acceptor(owner, config.tls.as_ref(), &[b"h2"])?,
@@ -176,15 +158,7 @@ pub(crate) async fn http_endpoint<S>(
     life: &Life,
     service: S,
 ) -> Result<connection::Endpoint<S>, StartError> {
-    let mut protocol = connection::protocol(life);
-    protocol
-        .http2()
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_frame_size(MAX_FRAME)
-        .max_send_buf_size(SEND_BUFFER)
-        .max_header_list_size(MAX_HEADERS)
-        .max_concurrent_streams(config.max_concurrent_streams);
+    let mut protocol = connection::protocol(life, config.max_concurrent_streams);
     protocol
         .http1()
         .keep_alive(config.keep_alives_enabled)
