@@ -1,6 +1,6 @@
 //! Ports that nobody else takes.
 
-use std::net::TcpListener;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 /// Below the range from which systems give ports to clients, so that no connection takes one between its
@@ -18,7 +18,9 @@ pub(crate) fn free_port() -> u16 {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
         assert!(step < COUNT, "no port is free");
         let port = FIRST + (offset + step) % COUNT;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        // Asked by connecting: a socket that listens, however briefly, would be copied into a process that
+        // another test is just starting, and held there until its program is loaded.
+        if TcpStream::connect(("127.0.0.1", port)).is_err() {
             return port;
         }
     }
