@@ -9,6 +9,7 @@ mod batch;
 mod budget;
 mod consumer;
 mod ledger;
+mod outbox;
 mod outlet;
 mod throttle;
 
@@ -17,5 +18,6 @@ pub use budget::{Budget, Charge, OverBudget};
 pub use consumer::{BoxFuture, Consumer, FanOut, Refusal};
 pub use forebay_otlp::Signal;
 pub use ledger::{Ledger, Telemetry};
+pub use outbox::Outbox;
 pub use outlet::{Outlet, until_stopped};
 pub use throttle::Throttle;

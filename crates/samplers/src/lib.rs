@@ -6,6 +6,7 @@
 
 pub mod adaptive;
 pub mod head;
+pub mod retroactive;
 pub mod tail;
 
 mod hash;

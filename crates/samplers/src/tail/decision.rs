@@ -19,6 +19,7 @@ use super::predicate::Predicates;
 use super::stats::{PolicyCount, RuleDecision};
 use super::store::Nanos;
 use crate::Compatibility;
+use crate::retroactive::program::{Clause, Columns, Program};
 
 /// The policies of one processor.
 pub struct Policies {
@@ -72,10 +73,11 @@ struct Named {
 
 /// What a policy is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PolicyNames {
-    pub(crate) policy: String,
-    /// See [`Policy::parts`].
-    pub(crate) parts: Vec<String>,
+pub struct PolicyNames {
+    /// Its name.
+    pub policy: String,
+    /// The names of its parts, if it is recorded which of them has kept a trace.
+    pub parts: Vec<String>,
 }
 
 /// What all policies together say.
@@ -190,6 +192,38 @@ impl Policies {
             names[usize::from(named.index)].parts = named.policy.parts();
         }
         names
+    }
+
+    /// What agents are to do for a coordinator with these policies, which are no rules.
+    #[must_use]
+    pub fn program(&self, records: bool) -> Program {
+        let chosen_by_chance = |named: &Named| named.nature.chance && !named.nature.limited;
+        let thresholds = self.policies.iter().flat_map(|named| named.policy.sufficient());
+        let least = if self.policies.iter().all(chosen_by_chance) {
+            thresholds.map(|sufficient| sufficient.threshold).min()
+        } else {
+            Some(Threshold::ALWAYS)
+        };
+        let mut clauses = Vec::new();
+        // What a policy may still drop is certain of nothing.
+        for named in self.policies.iter().filter(|_| !self.may_drop()) {
+            clauses.extend(named.policy.sufficient().into_iter().map(|sufficient| Clause {
+                sufficient,
+                kept: Kept { policy: named.index, part: None, threshold: Some(sufficient.threshold) },
+                // Who is recorded depends on whether an earlier policy asks for it too.
+                leaves: Some(sufficient.threshold) == least && (!records || named.index == 0),
+            }));
+        }
+        Program {
+            questions: self.predicates.questions().to_vec(),
+            coerces: self.predicates.coerces(),
+            clauses,
+            columns: self
+                .policies
+                .iter()
+                .fold(Columns::NONE, |columns, named| columns | named.policy.columns()),
+            names: records.then(|| self.names_with_parts()),
+        }
     }
 
     /// What has to be asked of single spans.
@@ -377,6 +411,12 @@ impl StandIn {
 }
 
 impl Kept {
+    /// How a trace is kept that is kept in either way: each would have done alone.
+    pub(crate) fn or(self, other: Self) -> Self {
+        let first = if self.policy <= other.policy { self } else { other };
+        Self { threshold: union(self.threshold, other.threshold), ..first }
+    }
+
     /// The same for spans that have passed the threshold `head` before.
     pub(crate) fn after(self, head: Option<Threshold>) -> Self {
         Self { threshold: raised(self.threshold, head), ..self }

@@ -10,6 +10,7 @@ use forebay_otlp::{Span, TraceId};
 
 use super::moment::Moment;
 use super::predicate::Bits;
+use crate::retroactive::program::Columns;
 
 /// What is known about the spans of one trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +64,22 @@ impl Digest {
         self.arrived = self.arrived.min(other.arrived);
     }
 
+    /// What an agent tells of it to a coordinator that wants these columns.
+    #[must_use]
+    pub(crate) fn restricted(&self, columns: Columns) -> Self {
+        let (start, end) =
+            if columns.times { (self.start, self.end) } else { (Self::EMPTY.start, Self::EMPTY.end) };
+        Self {
+            start,
+            end,
+            bytes: if columns.bytes { self.bytes } else { 0 },
+            spans: if columns.spans { self.spans } else { 0 },
+            root: columns.root && self.root,
+            arrived: Moment::UNKNOWN,
+            ..*self
+        }
+    }
+
     /// Adds a span, whether it is a root, its predicates and its trace state aside.
     #[inline]
     pub fn add_span(&mut self, span: &Span) {
@@ -90,10 +107,16 @@ impl Digest {
         self.head.checked_sub(1).and_then(Threshold::new)
     }
 
+    /// The randomness that its spans came with; `None` if that is the trace id's.
+    #[must_use]
+    pub fn explicit_randomness(&self) -> Option<Randomness> {
+        Randomness::new(self.randomness)
+    }
+
     /// The trace's random number: the explicit one, else the low 56 bits of its id.
     #[must_use]
     pub fn randomness(&self, trace_id: TraceId) -> Randomness {
-        Randomness::new(self.randomness).unwrap_or_else(|| Randomness::from_trace_id(trace_id.to_bytes()))
+        self.explicit_randomness().unwrap_or_else(|| Randomness::from_trace_id(trace_id.to_bytes()))
     }
 }
 

@@ -8,6 +8,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
@@ -32,7 +33,7 @@ pub(crate) struct Selector {
 #[error(
     "`{0}` does not select an attribute: write `any.attributes[\"key\"]`, or `resource`, `scope`, `span` or `root` for `any`"
 )]
-pub(crate) struct SelectorError(String);
+pub struct SelectorError(String);
 
 /// What fingerprints a processor makes of its traces.
 #[derive(Debug, Default)]
@@ -88,20 +89,29 @@ impl Places {
     }
 }
 
+/// What stands before `attributes`, by where it is looked for.
+const SCOPES: &[(&str, Places)] = &[
+    ("any", Places::ANY),
+    ("resource", Places::RESOURCE),
+    ("root", Places::ROOT),
+    ("scope", Places::SCOPE),
+    ("span", Places::SPAN),
+];
+
+impl fmt::Display for Selector {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scope = SCOPES.iter().find(|(_, places)| *places == self.places);
+        write!(formatter, "{}.attributes[\"{}\"]", scope.map_or("any", |(scope, _)| scope), self.key)
+    }
+}
+
 impl FromStr for Selector {
     type Err = SelectorError;
 
     fn from_str(text: &str) -> Result<Self, SelectorError> {
         let wrong = || SelectorError(text.to_owned());
         let (scope, rest) = text.split_once('.').ok_or_else(wrong)?;
-        let places = match scope {
-            "resource" => Places::RESOURCE,
-            "scope" => Places::SCOPE,
-            "span" => Places::SPAN,
-            "root" => Places::ROOT,
-            "any" => Places::ANY,
-            _ => return Err(wrong()),
-        };
+        let (_, places) = *SCOPES.iter().find(|(name, _)| *name == scope).ok_or_else(wrong)?;
         let key = rest.strip_prefix("attributes[\"").and_then(|rest| rest.strip_suffix("\"]"));
         match key {
             Some(key) if !key.is_empty() && !key.contains('"') => Ok(Self { places, key: key.to_owned() }),

@@ -24,6 +24,7 @@ use super::digest::Digest;
 use super::fingerprint::FingerprintNumber;
 use super::policy::Evidence;
 use super::store::Nanos;
+use crate::retroactive::program::Columns;
 
 /// What a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,6 +241,14 @@ impl Limit {
 }
 
 impl Unit {
+    /// Where it stands in digests.
+    pub(crate) const fn columns(self) -> Columns {
+        match self {
+            Self::Spans => Columns::SPANS,
+            Self::Bytes => Columns { bytes: true, ..Columns::NONE },
+        }
+    }
+
     fn weight(self, digest: &Digest) -> f64 {
         f64::from(match self {
             Self::Spans => digest.spans,

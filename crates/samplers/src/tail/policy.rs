@@ -20,11 +20,13 @@ mod rule;
 mod span_count;
 mod status_code;
 mod string_attribute;
+mod sufficient;
 mod trace_flags;
 mod trace_state;
 
 pub(crate) use self::ottl_condition::condition;
 pub(crate) use self::rule::{Rule, sampling_percentage};
+pub use self::sufficient::Sufficient;
 
 use forebay_allocators::Key;
 use forebay_config::Table;
@@ -36,6 +38,7 @@ use super::digest::Digest;
 use super::limits::{Limits, Rates};
 use super::predicate::{Bits, Predicate, Predicates};
 use crate::Compatibility;
+use crate::retroactive::program::Columns;
 
 /// What a policy sees of a trace.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +92,16 @@ pub trait Policy: Send + Sync {
 
     /// What its answers are made of.
     fn nature(&self) -> Nature;
+
+    /// What it asks of digests beside bits, head thresholds and fingerprints.
+    fn columns(&self) -> Columns {
+        Columns::NONE
+    }
+
+    /// Conditions each of which suffices for it to ask for a trace: none if nothing does, or none is known.
+    fn sufficient(&self) -> Vec<Sufficient> {
+        Vec::new()
+    }
 
     /// The threshold by which it judges a trace, if it judges by one.
     fn threshold(&self, _trace: &Evidence<'_>, _limits: &Limits) -> Option<Threshold> {
@@ -295,6 +308,10 @@ impl Policy for Existential {
 
     fn nature(&self) -> Nature {
         Nature { monotone: !self.invert, ..Nature::EXISTENTIAL }
+    }
+
+    fn sufficient(&self) -> Vec<Sufficient> {
+        if self.invert { Vec::new() } else { vec![Sufficient { bits: self.bit, ..Sufficient::ANY }] }
     }
 }
 

@@ -18,14 +18,19 @@ use forebay_otlp::attribute::{
 };
 use forebay_otlp::tracestate::TraceState;
 use forebay_otlp::{Span, StatusCode};
-use forebay_ottl::{Condition, EnvelopeSlots, EvalError, Scratch, Subject, TooManyConditions};
+use forebay_ottl::{
+    Condition, Context, EnvelopeSlots, EvalError, ParseError, Scratch, Subject, TooManyConditions,
+};
 use thiserror::Error;
 
 use self::attributes::Attributes;
 use self::conditions::{Answer, Conditions};
 use self::test::{CompiledTest, Reading};
-use super::fingerprint::{Collected, FingerprintNumber, Fingerprints, Places, Selector, Values};
+use super::fingerprint::{
+    Collected, FingerprintNumber, Fingerprints, Places, Selector, SelectorError, Values,
+};
 use crate::Compatibility;
+use crate::retroactive::program::{Program, Question};
 
 /// A set of predicates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,6 +100,12 @@ pub enum PredicateError {
     /// Conditions have a bound of their own.
     #[error("{0} in one tail_sampling processor")]
     Conditions(#[from] TooManyConditions),
+    /// A condition in OTTL does not compile.
+    #[error("column {} of a condition: {}", .0.column, .0.message)]
+    Condition(#[from] ParseError),
+    /// An attribute is not selected as it has to be.
+    #[error(transparent)]
+    Selector(#[from] SelectorError),
     /// So have fingerprints.
     #[error("more than 256 distinct attributes in the fingerprints of one processor")]
     TooManySelectors,
@@ -104,6 +115,8 @@ pub enum PredicateError {
 #[derive(Debug, Default)]
 pub struct Predicates {
     distinct: Vec<(Predicate, Bits)>,
+    /// All that is asked, in the order in which bits were given out.
+    questions: Vec<Question>,
     /// The predicates that each status code satisfies.
     by_status: [Bits; 4],
     attributes: Attributes,
@@ -160,9 +173,16 @@ impl Bits {
         Self(1 << index)
     }
 
-    #[cfg(test)]
-    pub(crate) const fn from_raw(bits: u128) -> Self {
+    /// The set whose predicates are the bits of a number, the first the lowest.
+    #[must_use]
+    pub const fn from_raw(bits: u128) -> Self {
         Self(bits)
+    }
+
+    /// The set as a number; see [`Self::from_raw`].
+    #[must_use]
+    pub const fn to_raw(self) -> u128 {
+        self.0
     }
 
     /// Whether every predicate of `other` is in the set.
@@ -197,6 +217,43 @@ impl Predicates {
         Self { coerces: compatibility.attribute_coercion, ..Self::default() }
     }
 
+    /// The predicates of a coordinator's policies. Equal programs give equal bits.
+    ///
+    /// # Errors
+    /// When there are too many, or something does not compile: an older agent may know less of OTTL.
+    pub fn of_program(program: &Program) -> Result<Self, PredicateError> {
+        let mut predicates = Self { coerces: program.coerces, ..Self::default() };
+        for question in &program.questions {
+            match question {
+                Question::Predicate(predicate) => {
+                    predicates.add(predicate.clone())?;
+                }
+                Question::Conditions { conditions, mode } => {
+                    let parse = |(source, context): &(String, Context)| Condition::parse(source, *context);
+                    let parsed = conditions.iter().map(parse).collect::<Result<_, _>>();
+                    predicates.add_conditions(parsed?, *mode)?;
+                }
+                Question::Fingerprint(selectors) => {
+                    let parsed = selectors.iter().map(|text| text.parse()).collect::<Result<_, _>>();
+                    predicates.add_fingerprint(parsed?)?;
+                }
+            }
+        }
+        Ok(predicates)
+    }
+
+    /// What is asked of spans, in the order in which bits were given out; rules' conditions are not among it.
+    #[must_use]
+    pub fn questions(&self) -> &[Question] {
+        &self.questions
+    }
+
+    /// Whether values of attributes are read as the Collector does.
+    #[must_use]
+    pub const fn coerces(&self) -> bool {
+        self.coerces
+    }
+
     /// How attributes are read that the Collector would read like that.
     fn reading(&self, of: Reading) -> Reading {
         if self.coerces { of } else { Reading::Strict }
@@ -226,6 +283,7 @@ impl Predicates {
                 self.by_member.push((bit, key.clone(), values.clone()));
             }
         }
+        self.questions.push(Question::Predicate(predicate.clone()));
         self.distinct.push((predicate, bit));
         Ok(bit)
     }
@@ -248,6 +306,8 @@ impl Predicates {
             logged: mode == ErrorMode::Ignore,
             rule: None,
         };
+        let sources = conditions.iter().map(|condition| (condition.source().to_owned(), condition.context()));
+        self.questions.push(Question::Conditions { conditions: sources.collect(), mode });
         for condition in conditions {
             self.conditions.add(condition, answer.clone())?;
         }
@@ -277,6 +337,7 @@ impl Predicates {
         &mut self,
         selectors: Vec<Selector>,
     ) -> Result<FingerprintNumber, PredicateError> {
+        self.questions.push(Question::Fingerprint(selectors.iter().map(Selector::to_string).collect()));
         let number = self.fingerprints.add(selectors).ok_or(PredicateError::TooManySelectors)?;
         let known: Vec<_> =
             self.fingerprints.selectors().map(|(number, selector)| (number, selector.clone())).collect();

@@ -1,37 +1,49 @@
 //! The tail sampler in a pipeline.
 //!
 //! Each shard is a task that owns its [`TailSampler`]; a request is scanned once and handed over as one batch
-//! per shard. What shards release goes to an outbox, a task that hands it on and, while the next component
-//! refuses, waits and tries again. What waits there holds its bytes on the process's budget, so a backend
-//! that stays away is felt at admission, where clients can be told to come back.
+//! per shard. What shards release goes to an [`Outbox`]. Of a coordinator, shards get evidence of agents the same
+//! way ([`EvidencePort`]).
+
+mod evidence;
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use foldhash::fast::RandomState;
+use forebay_otlp::threshold::Threshold;
 use forebay_otlp::{ScanError, Signal, Span, SpanIndex, TraceId};
 use forebay_pipeline::{
-    Batch, BoxFuture, Budget, Charge, Consumer, Ledger, Outlet, Refusal, Telemetry, Throttle, until_stopped,
+    Batch, BoxFuture, Budget, Charge, Consumer, Ledger, Outbox, Outlet, Refusal, Telemetry, Throttle,
+    until_stopped,
 };
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use self::evidence::Evidence;
+pub use self::evidence::EvidencePort;
 use super::config::{TailConfig, nanos};
 use super::learned::LearnedRates;
 use super::metrics::Metrics;
-use super::sampler::{Output, Remember, Settings, TailSampler};
+use super::sampler::{Notice, Output, Remember, Settings, TailSampler};
 use super::store::{LOG_BYTES_MAX, Nanos};
+use crate::retroactive::key::TraceKey;
 
 /// The `tail_sampling` processor.
 pub struct TailProcessor {
-    shards: Vec<mpsc::Sender<Job>>,
+    shards: Arc<Shards>,
     deadline: watch::Sender<Option<Instant>>,
     tasks: Mutex<JoinSet<()>>,
     ledger: Ledger,
+}
+
+/// The ways to the shards.
+struct Shards {
+    queues: Vec<mpsc::Sender<Job>>,
     hasher: RandomState,
+    /// Whether traces are told apart by their keys.
+    by_key: bool,
 }
 
 /// What the process grants a processor.
@@ -49,12 +61,22 @@ pub struct Grant {
     pub learned: LearnedRates,
 }
 
+/// What a shard is given.
+enum Job {
+    Spans(Spans),
+    Evidence(Evidence),
+    /// Nothing is to be decided before.
+    Hold(Nanos),
+    /// Only traces are to be kept whose randomness reaches this too.
+    Shed(Threshold),
+}
+
 /// Spans for one shard.
-struct Job {
+struct Spans {
     batch: Batch,
     index: Arc<SpanIndex>,
     /// The shard's own spans, if not all are.
-    spans: Option<Vec<Span>>,
+    own: Option<Vec<Span>>,
 }
 
 /// One shard's task.
@@ -62,8 +84,9 @@ struct Shard {
     sampler: TailSampler,
     /// When the sampler's clock was zero.
     epoch: Instant,
-    outbox: mpsc::UnboundedSender<Batch>,
-    budget: Budget,
+    outbox: Outbox,
+    /// Its number, and where it says what agents are to be told.
+    notices: (usize, mpsc::UnboundedSender<(usize, Vec<Notice>)>),
     /// What the sampler holds.
     held: Charge,
     ledger: Ledger,
@@ -94,23 +117,48 @@ impl TailProcessor {
         telemetry: &Telemetry,
         next: Arc<dyn Consumer>,
     ) -> Self {
+        Self::start_shards(id, config, grant, telemetry, next, false).0
+    }
+
+    /// Starts it as a coordinator of agents, whose evidence comes through the port.
+    #[must_use]
+    pub fn coordinate(
+        id: &str,
+        config: TailConfig,
+        grant: &Grant,
+        telemetry: &Telemetry,
+        next: Arc<dyn Consumer>,
+    ) -> (Self, Option<EvidencePort>) {
+        Self::start_shards(id, config, grant, telemetry, next, true)
+    }
+
+    fn start_shards(
+        id: &str,
+        config: TailConfig,
+        grant: &Grant,
+        telemetry: &Telemetry,
+        next: Arc<dyn Consumer>,
+        by_key: bool,
+    ) -> (Self, Option<EvidencePort>) {
         // A limit holds for a processor, and whoever keeps it has to see all its traces.
         let shards = if config.policies.are_limited() { 1 } else { grant.shards.max(1) };
         let ledger = telemetry.ledger(&format!("processor/{id}"), Signal::Traces);
         let drop_pending = config.drop_pending_traces_on_shutdown;
-        let settings = settings(&config, grant, shards);
+        let settings = Settings { coordinates: by_key, ..settings(&config, grant, shards) };
         let (deadline, stopped) = watch::channel(None);
-        let (outbox, outgoing) = mpsc::unbounded_channel();
+        let outlet = Outlet::new(next, ledger.clone(), stopped.clone());
+        let (outbox, hand_on) = Outbox::new(Signal::Traces, outlet, grant.budget.clone(), ledger.clone());
         let mut tasks = JoinSet::new();
-        tasks.spawn(hand_on(outgoing, Outlet::new(next, ledger.clone(), stopped.clone())));
+        tasks.spawn(hand_on);
         let epoch = Instant::now();
-        let senders = (0..shards).map(|_| {
+        let (notices, told) = mpsc::unbounded_channel();
+        let senders = (0..shards).map(|number| {
             let (jobs, queue) = mpsc::channel(SHARD_QUEUE);
             let shard = Shard {
                 sampler: TailSampler::new(settings.clone()),
                 epoch,
                 outbox: outbox.clone(),
-                budget: grant.budget.clone(),
+                notices: (number, notices.clone()),
                 held: grant.budget.charge(0),
                 ledger: ledger.clone(),
                 metrics: Metrics::new(id, &settings.policies, telemetry, &ledger),
@@ -122,42 +170,58 @@ impl TailProcessor {
             tasks.spawn(shard.run(queue, stopped.clone()));
             jobs
         });
-        let shards = senders.collect();
-        Self { shards, deadline, tasks: Mutex::new(tasks), ledger, hasher: RandomState::default() }
+        let shards = Arc::new(Shards { queues: senders.collect(), hasher: RandomState::default(), by_key });
+        let evidence = by_key.then(|| EvidencePort::new(&shards, told, epoch, nanos(config.decision_wait)));
+        let processor = Self { shards, deadline, tasks: Mutex::new(tasks), ledger };
+        (processor, evidence)
     }
 
     async fn distribute(&self, batch: Batch) -> Result<(), Refusal> {
         let index = batch.index().map_err(|error: ScanError| Refusal::Permanent(error.to_string()))?;
         // Room in every queue first, so that a batch is taken whole or not at all.
-        let mut permits = Vec::with_capacity(self.shards.len());
-        for shard in &self.shards {
-            let permit = shard.reserve().await;
-            permits.push(permit.map_err(|_| Refusal::retryable("the tail sampler is shutting down"))?);
-        }
+        let permits = self.shards.reserve().await;
+        let permits = permits.ok_or_else(|| Refusal::retryable("the tail sampler is shutting down"))?;
         self.ledger.incoming.inc_by(index.spans.len() as u64);
         self.ledger.hold(index.spans.len());
         if permits.len() == 1 {
             permits.into_iter().for_each(|permit| {
-                permit.send(Job { batch: batch.clone(), index: Arc::clone(&index), spans: None })
+                permit.send(Job::Spans(Spans { batch: batch.clone(), index: Arc::clone(&index), own: None }))
             });
             return Ok(());
         }
         let mut parts = vec![Vec::new(); permits.len()];
         for span in &index.spans {
-            parts[self.shard_of(span.trace_id)].push(span.clone());
+            parts[self.shards.of(span.trace_id)].push(span.clone());
         }
         for (permit, spans) in permits.into_iter().zip(parts) {
             if !spans.is_empty() {
-                permit.send(Job { batch: batch.clone(), index: Arc::clone(&index), spans: Some(spans) });
+                let spans = Spans { batch: batch.clone(), index: Arc::clone(&index), own: Some(spans) };
+                permit.send(Job::Spans(spans));
             }
         }
         Ok(())
     }
+}
 
-    fn shard_of(&self, trace_id: TraceId) -> usize {
-        let hash = u128::from(self.hasher.hash_one(trace_id));
+impl Shards {
+    /// Room in the queue of each; `None` if they are about to end.
+    async fn reserve(&self) -> Option<Vec<mpsc::Permit<'_, Job>>> {
+        let mut permits = Vec::with_capacity(self.queues.len());
+        for queue in &self.queues {
+            permits.push(queue.reserve().await.ok()?);
+        }
+        Some(permits)
+    }
+
+    /// The number of a trace's shard.
+    fn of(&self, trace_id: TraceId) -> usize {
+        let hash = if self.by_key {
+            self.hasher.hash_one(TraceKey::of(trace_id))
+        } else {
+            self.hasher.hash_one(trace_id)
+        };
         // The high half of a product spreads evenly over any number of shards.
-        usize::try_from((hash * self.shards.len() as u128) >> 64).unwrap_or(0)
+        usize::try_from((u128::from(hash) * self.queues.len() as u128) >> 64).unwrap_or(0)
     }
 }
 
@@ -209,7 +273,7 @@ impl Shard {
                 () = sleep_until(due.unwrap_or(self.epoch)), if due.is_some() => self.decide_due(&mut out),
                 // A full sampler makes its senders wait; it empties as traces come due.
                 job = queue.recv(), if queue.is_closed() || !self.sampler.is_full() => match job {
-                    Some(job) => self.accept(job, &mut out),
+                    Some(job) => self.take(job, &mut out),
                     None => break,
                 },
                 // Senders are refused from now on; what is in the queue still comes.
@@ -236,10 +300,17 @@ impl Shard {
         self.sampler.learned().for_each(|(policy, learned)| self.learned.put(&self.id, policy, learned));
     }
 
-    fn accept(&mut self, job: Job, out: &mut Vec<Output>) {
-        let spans = job.spans.as_ref().unwrap_or(&job.index.spans);
-        self.sampler.accept(&job.batch.bytes, &job.index.envelopes, spans, self.now(), out);
-        self.ledger.release(spans.len());
+    fn take(&mut self, job: Job, out: &mut Vec<Output>) {
+        match job {
+            Job::Spans(Spans { batch, index, own }) => {
+                let spans = own.as_ref().unwrap_or(&index.spans);
+                self.sampler.accept(&batch.bytes, &index.envelopes, spans, self.now(), out);
+                self.ledger.release(spans.len());
+            }
+            Job::Evidence(evidence) => self.sampler.merge(&evidence.reported(), self.now(), out),
+            Job::Hold(until) => self.sampler.hold(until),
+            Job::Shed(threshold) => self.sampler.shed_below(threshold),
+        }
     }
 
     /// Brings the accounts up to date and hands what was released to the outbox.
@@ -251,19 +322,15 @@ impl Shard {
         {
             tracing::warn!(processor = self.id, %error, withheld, "a condition could not be evaluated");
         }
-        for Output { request, spans } in out.drain(..) {
-            let charge = self.budget.charge(request.len());
-            self.ledger.hold(spans);
-            // The outbox outlives the shards.
-            let _ = self.outbox.send(Batch::new(Signal::Traces, Bytes::from(request), spans).charged(charge));
+        let notices: Vec<_> = self.sampler.take_notices().collect();
+        if !notices.is_empty() {
+            let (number, told) = &self.notices;
+            // Nobody listens if the sampler coordinates nobody any more.
+            let _ = told.send((*number, notices));
         }
-    }
-}
-
-/// The outbox: hands batches on in order.
-async fn hand_on(mut outgoing: mpsc::UnboundedReceiver<Batch>, mut outlet: Outlet) {
-    while let Some(batch) = outgoing.recv().await {
-        outlet.send(batch).await;
+        for Output { request, spans } in out.drain(..) {
+            self.outbox.put(request, spans);
+        }
     }
 }
 

@@ -2,21 +2,24 @@
 
 mod envelopes;
 mod fingerprints;
+mod holders;
 mod interner;
 mod log;
 mod schedule;
 mod traces;
 
-use forebay_otlp::Splicer;
+use forebay_otlp::{Splicer, TraceId};
 
 use self::envelopes::EnvelopeTable;
 use self::fingerprints::FingerprintTable;
+pub use self::holders::AgentNumber;
+use self::holders::HolderTable;
 use self::log::{Address, Log, Released};
 pub(crate) use self::log::{Flags, LOG_BYTES_MAX, SEGMENT_BYTES};
 pub use self::schedule::Nanos;
 use self::schedule::Schedule;
-pub(crate) use self::traces::SlotNumber;
 use self::traces::TraceTable;
+pub(crate) use self::traces::{Slot, SlotNumber};
 use super::fingerprint::Fingerprints;
 use super::policy::Evidence;
 use super::stamp::Stamp;
@@ -28,6 +31,7 @@ pub(crate) struct Store {
     pub(crate) envelopes: EnvelopeTable,
     pub(crate) traces: TraceTable,
     pub(crate) fingerprints: FingerprintTable,
+    pub(crate) holders: HolderTable,
     pub(crate) schedule: Schedule,
 }
 
@@ -36,13 +40,14 @@ pub(crate) struct Store {
 const RELEASED_BYTES_PER_CLEANED: usize = SEGMENT_BYTES / 6;
 
 impl Store {
-    /// An empty store; traces are due at multiples of `tick`.
-    pub(crate) fn new(tick: Nanos) -> Self {
+    /// An empty store; traces are due at multiples of `tick`, and told apart by the bits of their ids in `mask`.
+    pub(crate) fn new(tick: Nanos, mask: TraceId) -> Self {
         Self {
             log: Log::default(),
             envelopes: EnvelopeTable::default(),
-            traces: TraceTable::default(),
+            traces: TraceTable::new(mask),
             fingerprints: FingerprintTable::default(),
+            holders: HolderTable::default(),
             schedule: Schedule::new(tick),
         }
     }
@@ -87,6 +92,11 @@ impl Store {
         Evidence { keys, ..Evidence::new(slot.trace_id, &slot.digest) }
     }
 
+    /// How many spans of a trace are here rather than with agents.
+    pub(crate) fn local_spans(&self, number: SlotNumber) -> u64 {
+        u64::from(self.traces.slot(number).digest.spans).saturating_sub(self.holders.spans(number))
+    }
+
     /// Frees traces, which the schedule has given up, and everything they hold.
     pub(crate) fn release(&mut self, numbers: &[SlotNumber]) {
         // Each is somewhere else in the index; one after the other, looks at far memory overlap.
@@ -103,6 +113,7 @@ impl Store {
                 next = previous;
             }
             self.fingerprints.release(number);
+            self.holders.release(number);
             self.traces.vacate(number);
             self.clean(1 + released / RELEASED_BYTES_PER_CLEANED);
         }
@@ -119,6 +130,7 @@ impl Store {
         self.span_bytes()
             + self.traces.allocated()
             + self.fingerprints.allocated()
+            + self.holders.allocated()
             + self.schedule.allocated()
     }
 

@@ -8,6 +8,7 @@ use forebay_config::{Cursor, Table};
 use forebay_otlp::threshold::Threshold;
 
 use super::{Compiler, Evidence, Nature, Policy, Verdict};
+use crate::retroactive::program::Columns;
 use crate::tail::allocation::{BudgetNumber, Division};
 use crate::tail::fingerprint::{FingerprintNumber, Selector};
 use crate::tail::limits::Limits;
@@ -181,6 +182,10 @@ impl Policy for Adaptive {
 
     fn choose(&self, traces: &[Evidence<'_>], limits: &mut Limits) {
         limits.allocate(self.0, traces);
+    }
+
+    fn columns(&self) -> Columns {
+        Columns::SPANS
     }
 
     fn nature(&self) -> Nature {

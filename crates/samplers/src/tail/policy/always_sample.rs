@@ -3,7 +3,7 @@
 use forebay_config::Table;
 use forebay_otlp::threshold::Threshold;
 
-use super::{Compiler, Evidence, Nature, Policy, Verdict};
+use super::{Compiler, Evidence, Nature, Policy, Sufficient, Verdict};
 use crate::tail::limits::Limits;
 
 struct AlwaysSample;
@@ -19,6 +19,10 @@ impl Policy for AlwaysSample {
 
     fn threshold(&self, _trace: &Evidence<'_>, _limits: &Limits) -> Option<Threshold> {
         Some(Threshold::ALWAYS)
+    }
+
+    fn sufficient(&self) -> Vec<Sufficient> {
+        vec![Sufficient::ANY]
     }
 
     fn nature(&self) -> Nature {

@@ -2,7 +2,8 @@
 
 use forebay_config::Table;
 
-use super::{Compiler, Evidence, Nature, Policy, Verdict};
+use super::{Compiler, Evidence, Nature, Policy, Sufficient, Verdict};
+use crate::retroactive::program::Columns;
 use crate::tail::limits::Limits;
 
 /// Policies that all have to ask for a trace, those with limits last: what the others do not ask for claims
@@ -41,6 +42,17 @@ impl Policy for All {
             part.choose(&open, limits);
             open.retain(|trace| part.evaluate(trace, limits).is_sampled());
         }
+    }
+
+    fn columns(&self) -> Columns {
+        self.0.iter().fold(Columns::NONE, |columns, part| columns | part.columns())
+    }
+
+    fn sufficient(&self) -> Vec<Sufficient> {
+        self.0.iter().fold(vec![Sufficient::ANY], |so_far, part| {
+            let own = part.sufficient();
+            so_far.iter().flat_map(|&a| own.iter().map(move |&b| a.and(b))).collect()
+        })
     }
 
     fn nature(&self) -> Nature {

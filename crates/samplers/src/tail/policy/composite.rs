@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use forebay_config::Table;
 
 use super::{Compiler, Evidence, Nature, Policy, Verdict};
+use crate::retroactive::program::Columns;
 use crate::tail::limits::{LimitNumber, Limits, Rate, Unit};
 
 struct Composite {
@@ -104,6 +105,10 @@ impl Policy for Composite {
             open = others;
         }
         limits.choose(self.total, passing.iter().map(|trace| (trace.randomness, trace.digest)));
+    }
+
+    fn columns(&self) -> Columns {
+        self.parts.iter().fold(Columns::SPANS, |columns, part| columns | part.policy.columns())
     }
 
     fn nature(&self) -> Nature {

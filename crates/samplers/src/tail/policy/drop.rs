@@ -4,6 +4,7 @@ use forebay_config::Table;
 
 use super::and::All;
 use super::{Compiler, Evidence, Nature, Policy, Verdict};
+use crate::retroactive::program::Columns;
 use crate::tail::limits::Limits;
 
 struct Drop(All);
@@ -22,6 +23,10 @@ impl Policy for Drop {
 
     fn choose(&self, traces: &[Evidence<'_>], limits: &mut Limits) {
         self.0.choose(traces, limits);
+    }
+
+    fn columns(&self) -> Columns {
+        self.0.columns()
     }
 
     fn nature(&self) -> Nature {

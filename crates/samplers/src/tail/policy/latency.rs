@@ -2,7 +2,8 @@
 
 use forebay_config::Table;
 
-use super::{Compiler, Evidence, Nature, Policy, Verdict};
+use super::{Compiler, Evidence, Nature, Policy, Sufficient, Verdict};
+use crate::retroactive::program::Columns;
 use crate::tail::limits::Limits;
 
 const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
@@ -41,6 +42,17 @@ impl Policy for Latency {
             duration -= duration % NANOSECONDS_PER_MILLISECOND;
         }
         Verdict::certain_if(duration > self.lower && self.upper.is_none_or(|upper| duration <= upper))
+    }
+
+    fn columns(&self) -> Columns {
+        Columns::TIMES
+    }
+
+    fn sufficient(&self) -> Vec<Sufficient> {
+        // Whole milliseconds exceed a bound in whole milliseconds if they reach the next.
+        let over = if self.truncate { self.lower + NANOSECONDS_PER_MILLISECOND - 1 } else { self.lower };
+        let sufficient = Sufficient { duration_over: Some(over), ..Sufficient::ANY };
+        if self.upper.is_some() { Vec::new() } else { vec![sufficient] }
     }
 
     fn nature(&self) -> Nature {

@@ -3,9 +3,10 @@
 use forebay_config::Table;
 
 use super::{Compiler, Evidence, Nature, Policy, Verdict};
+use crate::retroactive::program::Columns;
 use crate::tail::limits::{LimitNumber, Limits, Rate, Unit};
 
-struct Limiting(LimitNumber);
+struct Limiting(LimitNumber, Unit);
 
 /// Bursts are this many seconds' worth if they are not set.
 const BURST_SECONDS: f64 = 2.0;
@@ -30,7 +31,7 @@ fn read(
     let burst = settings.integer("burst_capacity", 0..=*range.end()).filter(|&burst| burst > 0);
     let per_second = settings.require(key, per_second)? as f64;
     let burst = burst.map_or(per_second * BURST_SECONDS, |burst| burst as f64);
-    Some(Box::new(Limiting(compiler.rates.add(Rate { unit, per_second, burst }))))
+    Some(Box::new(Limiting(compiler.rates.add(Rate { unit, per_second, burst }), unit)))
 }
 
 impl Policy for Limiting {
@@ -40,6 +41,10 @@ impl Policy for Limiting {
 
     fn choose(&self, traces: &[Evidence<'_>], limits: &mut Limits) {
         limits.choose(self.0, traces.iter().map(|trace| (trace.randomness, trace.digest)));
+    }
+
+    fn columns(&self) -> Columns {
+        self.1.columns()
     }
 
     fn nature(&self) -> Nature {

@@ -4,6 +4,7 @@ use forebay_config::Table;
 use forebay_otlp::threshold::Threshold;
 
 use super::{Compiler, Evidence, Nature, Policy, Verdict};
+use crate::retroactive::program::Columns;
 use crate::tail::limits::Limits;
 
 struct Not(Box<dyn Policy>);
@@ -26,6 +27,10 @@ impl Policy for Not {
 
     fn choose(&self, traces: &[Evidence<'_>], limits: &mut Limits) {
         self.0.choose(traces, limits);
+    }
+
+    fn columns(&self) -> Columns {
+        self.0.columns()
     }
 
     fn nature(&self) -> Nature {

@@ -3,7 +3,7 @@
 use forebay_config::{Cursor, Table};
 use forebay_ottl::{Condition, Context};
 
-use super::{Compiler, Evidence, Nature, Policy, Verdict};
+use super::{Compiler, Evidence, Nature, Policy, Sufficient, Verdict};
 use crate::tail::limits::Limits;
 use crate::tail::predicate::{Bits, ErrorMode};
 
@@ -61,6 +61,10 @@ impl Policy for OttlCondition {
             Some(failed) if has(failed) => Verdict::Failed,
             _ => Verdict::NotSampled,
         }
+    }
+
+    fn sufficient(&self) -> Vec<Sufficient> {
+        vec![Sufficient { bits: self.holds, ..Sufficient::ANY }]
     }
 
     fn nature(&self) -> Nature {

@@ -8,8 +8,9 @@
 use forebay_config::Table;
 use forebay_otlp::threshold::Threshold;
 
-use super::{Compiler, Evidence, Nature, Policy, Verdict};
+use super::{Compiler, Evidence, Nature, Policy, Sufficient, Verdict};
 use crate::hash::fnv1a_64;
+use crate::retroactive::program::Columns;
 use crate::tail::limits::Limits;
 
 /// Hex digits of a percentage's threshold, as everywhere in the Collector.
@@ -85,6 +86,17 @@ impl Policy for Probabilistic {
         match self {
             Self::Consistent(threshold) => Some(*threshold),
             Self::Never | Self::Hash { .. } => None,
+        }
+    }
+
+    fn columns(&self) -> Columns {
+        Columns { trace_ids: matches!(self, Self::Hash { .. }), ..Columns::NONE }
+    }
+
+    fn sufficient(&self) -> Vec<Sufficient> {
+        match *self {
+            Self::Consistent(threshold) => vec![Sufficient { threshold, ..Sufficient::ANY }],
+            Self::Never | Self::Hash { .. } => Vec::new(),
         }
     }
 

@@ -2,7 +2,8 @@
 
 use forebay_config::Table;
 
-use super::{Compiler, Evidence, Nature, Policy, Verdict};
+use super::{Compiler, Evidence, Nature, Policy, Sufficient, Verdict};
+use crate::retroactive::program::Columns;
 use crate::tail::limits::Limits;
 
 struct SpanCount {
@@ -27,6 +28,14 @@ impl Policy for SpanCount {
     fn evaluate(&self, trace: &Evidence<'_>, _limits: &Limits) -> Verdict {
         let spans = trace.digest.spans;
         Verdict::certain_if(spans >= self.min && self.max.is_none_or(|max| spans <= max))
+    }
+
+    fn columns(&self) -> Columns {
+        Columns::SPANS
+    }
+
+    fn sufficient(&self) -> Vec<Sufficient> {
+        if self.max.is_some() { Vec::new() } else { vec![Sufficient { spans: self.min, ..Sufficient::ANY }] }
     }
 
     fn nature(&self) -> Nature {

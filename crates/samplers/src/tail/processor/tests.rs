@@ -2,6 +2,7 @@
 
 mod rules;
 
+use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
 
 use tokio::time::sleep;

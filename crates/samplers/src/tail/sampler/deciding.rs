@@ -1,11 +1,12 @@
 //! When traces are decided, and what is done then.
 
-use super::{OUTPUT_BYTES, Output, SamplingStrategy, Settings, TailSampler};
-use crate::tail::decision::{Decision, Remembered};
+use super::{Output, SamplingStrategy, Settings, TailSampler};
+use crate::tail::decision::Decision;
 use crate::tail::digest::Digest;
+use crate::tail::pending::Added;
 use crate::tail::stamp::{Label, Trigger};
 use crate::tail::stats::PolicyCount;
-use crate::tail::store::{Nanos, SEGMENT_BYTES, SlotNumber};
+use crate::tail::store::{Nanos, SEGMENT_BYTES, SlotNumber, Store};
 use crate::tail::waits::Reason;
 
 /// So many traces are decided at a time.
@@ -17,50 +18,40 @@ impl TailSampler {
         self.now = now;
         self.limits.begin_tick(now);
         let together = if self.settings.policies.are_limited() { usize::MAX } else { BATCH_TRACES };
-        while self.next_due().is_some_and(|due| due <= now) {
-            while self.batch.len() < together && self.next_due().is_some_and(|due| due <= now) {
-                self.batch.extend(self.store.schedule.pop(&mut self.store.traces));
+        while self.is_due(now) {
+            while self.batch.len() < together && self.is_due(now) {
+                self.batch.extend(self.pending.store.schedule.pop(&mut self.pending.store.traces));
             }
             self.decide(Reason::Due, out);
         }
-        self.write_leaving(out);
+        if now >= self.held_until {
+            self.notices.settle(now);
+        }
+        self.pending.write_leaving(out);
+    }
+
+    /// Whether a trace is due.
+    fn is_due(&self, now: Nanos) -> bool {
+        now >= self.held_until && self.next_trace_due().is_some_and(|due| due <= now)
     }
 
     /// Decides everything that is pending, on the evidence so far.
     pub fn decide_all(&mut self, out: &mut Vec<Output>) {
         while self.decide_oldest(Reason::Shutdown, out) {}
-        self.write_leaving(out);
+        self.pending.write_leaving(out);
     }
 
     /// Gives up everything that is pending, undecided, and says how many spans that were.
     pub fn abandon_all(&mut self) -> u64 {
         let mut spans = 0;
-        while let Some(slot) = self.store.schedule.pop(&mut self.store.traces) {
-            let digest = &self.store.traces.slot(slot).digest;
-            spans += u64::from(digest.spans);
+        while let Some(slot) = self.pending.store.schedule.pop(&mut self.pending.store.traces) {
+            spans += self.pending.store.local_spans(slot);
+            let digest = &self.pending.store.traces.slot(slot).digest;
             self.waits.add(Reason::Shutdown, digest.arrived.whole_seconds_until(self.now));
-            self.store.release(&[slot]);
+            self.pending.store.release(&[slot]);
         }
-        self.stats.pending_spans -= spans;
+        self.pending.stats.pending_spans -= spans;
         spans
-    }
-
-    /// Looks at what new spans, of which one may be a root, mean for a trace's wait.
-    #[inline]
-    pub(super) fn reconsider(&mut self, slot: SlotNumber, root: bool, now: Nanos) {
-        if let Some(wait) = self.settings.decision_wait_after_root
-            && root
-        {
-            self.store.schedule.hasten(&mut self.store.traces, slot, now.saturating_add(wait));
-        }
-        let digest = &self.store.traces.slot(slot).digest;
-        let Settings { strategy, maximum_trace_bytes, .. } = self.settings;
-        if strategy != SamplingStrategy::Complete
-            || digest.bytes > maximum_trace_bytes.unwrap_or(u32::MAX)
-            || self.settings.is_crowding(digest)
-        {
-            self.touched.push(slot);
-        }
     }
 
     /// Decides those of the request's traces that need not wait any longer. Not before all its spans have been
@@ -75,21 +66,21 @@ impl TailSampler {
         self.limits.begin_early(self.now);
         for number in touched.drain(..) {
             if let Some((reason, decision)) = self.settled(number) {
-                self.store.schedule.remove(&mut self.store.traces, number);
+                self.pending.store.schedule.remove(&mut self.pending.store.traces, number);
                 self.carry_out(number, reason, decision, out);
             }
         }
         self.touched = touched;
-        self.release_gone();
+        self.pending.release_gone();
     }
 
     /// What becomes of a trace, and why, if that is not to wait.
     fn settled(&mut self, number: SlotNumber) -> Option<(Reason, Decision)> {
         let Settings { policies, strategy, maximum_trace_bytes, .. } = &self.settings;
-        let slot = self.store.traces.slot(number);
-        let trace = self.store.evidence(number, policies.predicates().fingerprints());
+        let slot = self.pending.store.traces.slot(number);
+        let trace = self.pending.store.evidence(number, policies.predicates().fingerprints());
         if maximum_trace_bytes.is_some_and(|maximum| slot.digest.bytes > maximum) {
-            self.stats.too_large_traces += 1;
+            self.pending.stats.too_large_traces += 1;
             return Some((Reason::Size, Decision::NotSampled));
         }
         let crowding = self.settings.is_crowding(&slot.digest);
@@ -108,9 +99,9 @@ impl TailSampler {
         if open && !crowding {
             return None;
         }
-        self.stats.early_decisions += u64::from(crowding);
-        self.stats.early_releases += u64::from(!crowding);
-        self.stats.policies.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        self.pending.stats.early_decisions += u64::from(crowding);
+        self.pending.stats.early_releases += u64::from(!crowding);
+        self.pending.stats.policies.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
         Some((if crowding { Reason::Size } else { Reason::Certain }, decision))
     }
 
@@ -118,23 +109,28 @@ impl TailSampler {
     pub(super) fn make_room(&mut self, out: &mut Vec<Output>) {
         let Settings { pending_bytes, pending_traces, .. } = self.settings;
         // Kept traces share segments with others, so writing them may free less than their bytes: then more go.
-        while self.store.traces.len() > pending_traces || self.store.in_use() > pending_bytes {
-            let crowded = self.store.in_use() > pending_bytes;
+        while self.pending.store.traces.len() > pending_traces || self.pending.store.in_use() > pending_bytes
+        {
+            let crowded = self.pending.store.in_use() > pending_bytes;
             let enough = if crowded { pending_bytes.saturating_sub(SEGMENT_BYTES) } else { pending_bytes };
-            while self.store.traces.len() - self.leaving.len() > pending_traces
-                || self.store.in_use().saturating_sub(self.leaving_bytes) > enough
-            {
+            loop {
+                let (traces, bytes) = self.pending.leaving();
+                let fits = self.pending.store.traces.len() - traces <= pending_traces
+                    && self.pending.store.in_use().saturating_sub(bytes) <= enough;
+                if fits {
+                    break;
+                }
                 if !self.decide_oldest(Reason::Room, out) {
-                    return self.write_leaving(out);
+                    return self.pending.write_leaving(out);
                 }
             }
-            self.write_leaving(out);
+            self.pending.write_leaving(out);
         }
     }
 
     /// Decides the trace that has waited longest; false if there is none.
     fn decide_oldest(&mut self, reason: Reason, out: &mut Vec<Output>) -> bool {
-        let oldest = self.store.schedule.pop(&mut self.store.traces);
+        let oldest = self.pending.store.schedule.pop(&mut self.pending.store.traces);
         self.batch.extend(oldest);
         self.limits.begin_early(self.now);
         self.decide(reason, out);
@@ -145,9 +141,9 @@ impl TailSampler {
     fn decide(&mut self, reason: Reason, out: &mut Vec<Output>) {
         let policies = &self.settings.policies;
         let fingerprints = policies.predicates().fingerprints();
-        let evidence = |&number: &SlotNumber| self.store.evidence(number, fingerprints);
+        let evidence = |&number: &SlotNumber| self.pending.store.evidence(number, fingerprints);
         let mut traces: Vec<_> = self.batch.iter().map(evidence).collect();
-        let counts = &mut self.stats.policies;
+        let counts = &mut self.pending.stats.policies;
         if reason == Reason::Room {
             let decisions = &mut self.decisions;
             decisions.extend(traces.iter().filter_map(|trace| policies.evict(trace, counts)));
@@ -157,64 +153,76 @@ impl TailSampler {
         let mut decisions = std::mem::take(&mut self.decisions);
         let mut batch = std::mem::take(&mut self.batch);
         for (number, decision) in batch.drain(..).zip(decisions.drain(..)) {
-            self.stats.early_decisions += u64::from(reason != Reason::Due);
+            self.pending.stats.early_decisions += u64::from(reason != Reason::Due);
             self.carry_out(number, reason, decision, out);
         }
         (self.decisions, self.batch) = (decisions, batch);
-        self.release_gone();
+        self.pending.release_gone();
     }
 
     /// Does with a trace what has been decided.
     fn carry_out(&mut self, number: SlotNumber, reason: Reason, decision: Decision, out: &mut Vec<Output>) {
+        let decision = self.heed(number, decision);
         let policies = &self.settings.policies;
         if policies.are_rules() {
-            let trace = self.store.evidence(number, policies.predicates().fingerprints());
+            let trace = self.pending.store.evidence(number, policies.predicates().fingerprints());
             let evicted = reason == Reason::Room;
             self.rule_decisions.extend(policies.rule_decision(&trace, evicted, &self.limits));
         }
-        let slot = self.store.traces.slot(number);
+        let slot = self.pending.store.traces.slot(number);
         self.waits.add(reason, slot.digest.arrived.whole_seconds_until(self.now));
         let trigger = Trigger::of(reason, slot.digest.root);
-        self.stats.triggers[trigger as usize] += 1;
-        let (trace_id, spans) = (slot.trace_id, u64::from(slot.digest.spans));
-        self.stats.unknown_head_spans += if slot.digest.head().is_none() { spans } else { 0 };
+        self.pending.stats.triggers[trigger as usize] += 1;
+        let spans = u64::from(slot.digest.spans);
+        self.pending.stats.unknown_head_spans += if slot.digest.head().is_none() { spans } else { 0 };
         if let Decision::Keep(mut kept) = decision {
-            let limits = &self.limits;
-            let fingerprint = || policies.fingerprint(kept, &self.store.fingerprints.values(number), limits);
+            let (limits, fingerprints) = (&self.limits, &self.pending.store.fingerprints);
+            let fingerprint = || policies.fingerprint(kept, &fingerprints.values(number), limits);
             let label = || Label { trigger, fingerprint: fingerprint() };
-            kept.part = self.stamps.label(label).or(kept.part);
-            self.stats.kept_traces += 1;
-            self.stats.kept_spans += spans;
-            self.leaving_bytes += slot.digest.bytes as usize;
-            self.kept.insert(trace_id, Remembered::new(kept, self.now));
-            self.leaving.push((number, kept));
-            if self.leaving_bytes >= OUTPUT_BYTES {
-                self.write_leaving(out);
-            }
+            kept.part = self.pending.stamps.label(label).or(kept.part);
+            self.tell_holders(number, kept);
+            self.pending.keep(number, kept, self.now, out);
             return;
         }
         let traces = if decision == Decision::Dropped {
-            &mut self.stats.dropped_traces
+            &mut self.pending.stats.dropped_traces
         } else {
-            &mut self.stats.not_sampled_traces
+            &mut self.pending.stats.not_sampled_traces
         };
         *traces += 1;
-        self.stats.dropped_spans += spans;
-        self.stats.pending_spans -= spans;
-        self.gone.push(number);
-    }
-
-    /// Frees the traces that are not kept, and remembers them.
-    pub(super) fn release_gone(&mut self) {
-        for &number in &self.gone {
-            self.dropped.insert(self.store.traces.slot(number).trace_id);
-        }
-        self.store.release(&self.gone);
-        self.gone.clear();
+        self.pending.discard(number);
     }
 }
 
 impl Settings {
+    /// Lets a trace wait, as long as what has been added to it means; `touched` are those that need not, perhaps.
+    #[inline]
+    pub(super) fn reconsider(
+        &self,
+        store: &mut Store,
+        added: Added,
+        now: Nanos,
+        touched: &mut Vec<SlotNumber>,
+    ) {
+        let Added { slot, first, root } = added;
+        if first {
+            let due = now.saturating_add(self.decision_wait);
+            store.schedule.push(&mut store.traces, slot, due);
+        }
+        if let Some(wait) = self.decision_wait_after_root
+            && root
+        {
+            store.schedule.hasten(&mut store.traces, slot, now.saturating_add(wait));
+        }
+        let digest = &store.traces.slot(slot).digest;
+        if self.strategy != SamplingStrategy::Complete
+            || digest.bytes > self.maximum_trace_bytes.unwrap_or(u32::MAX)
+            || self.is_crowding(digest)
+        {
+            touched.push(slot);
+        }
+    }
+
     /// Whether a trace has grown so large that it is decided on what has come of it.
     fn is_crowding(&self, digest: &Digest) -> bool {
         digest.bytes > self.trace_bytes || digest.spans >= self.trace_spans

@@ -27,19 +27,29 @@ impl FingerprintTable {
         of_spans: &Collected,
         fingerprints: &Fingerprints,
     ) {
-        let place = slot.to_bits() as usize;
-        if place >= self.of_slots.len() {
-            self.of_slots.resize(place + 1, 0);
-        }
-        let before = self.of_slots[place].checked_sub(1);
-        let values = before.map_or_else(Values::default, |set| Values::from_bytes(self.sets.key(set)));
+        let values = self.values(slot);
         let own = of_envelope.iter().filter_map(|(selector, value)| Some((selector, value?)));
         if !values.lacks(own) && !values.lacks(of_spans.iter()) {
             return;
         }
         let found = of_spans.iter().map(|(selector, value)| (selector, Some(value)));
         let more = values.union(of_envelope.iter().chain(found));
-        let set = self.sets.intern(more.as_bytes(), || fingerprints.keys(&more));
+        self.set(slot, &more, fingerprints);
+    }
+
+    /// Adds the values of another piece of a trace.
+    pub(crate) fn merge(&mut self, slot: SlotNumber, others: &Values<'_>, fingerprints: &Fingerprints) {
+        let more = self.values(slot).union(others.iter());
+        self.set(slot, &more, fingerprints);
+    }
+
+    fn set(&mut self, slot: SlotNumber, values: &Values<'_>, fingerprints: &Fingerprints) {
+        let place = slot.to_bits() as usize;
+        if place >= self.of_slots.len() {
+            self.of_slots.resize(place + 1, 0);
+        }
+        let before = self.of_slots[place].checked_sub(1);
+        let set = self.sets.intern(values.as_bytes(), || fingerprints.keys(values));
         self.sets.retain(set);
         self.of_slots[place] = set + 1;
         if let Some(before) = before {
@@ -49,12 +59,12 @@ impl FingerprintTable {
 
     /// The keys of a trace's fingerprints; none if it has no values.
     pub(crate) fn keys(&self, slot: SlotNumber) -> Option<&[Key]> {
-        self.set(slot).map(|set| &**self.sets.value(set))
+        self.number(slot).map(|set| &**self.sets.value(set))
     }
 
     /// A trace's values.
     pub(crate) fn values(&self, slot: SlotNumber) -> Values<'_> {
-        self.set(slot).map_or_else(Values::default, |set| Values::from_bytes(self.sets.key(set)))
+        self.number(slot).map_or_else(Values::default, |set| Values::from_bytes(self.sets.key(set)))
     }
 
     /// Forgets a trace.
@@ -77,7 +87,7 @@ impl FingerprintTable {
         self.sets.is_empty()
     }
 
-    fn set(&self, slot: SlotNumber) -> Option<u32> {
+    fn number(&self, slot: SlotNumber) -> Option<u32> {
         self.of_slots.get(slot.to_bits() as usize)?.checked_sub(1)
     }
 }
@@ -107,7 +117,7 @@ mod tests {
         table.add(third, &none, &found(&[]), &fingerprints);
         let both = Some(&[Key::of("/a,/b")][..]);
         assert_eq!([first, second, third].map(|slot| table.keys(slot)), [both, both, None]);
-        assert_eq!(table.set(first), table.set(second));
+        assert_eq!(table.number(first), table.number(second));
         table.release(first);
         assert_eq!([first, second].map(|slot| table.keys(slot)), [None, both]);
         table.release(second);

@@ -110,6 +110,14 @@ impl Schedule {
         Some(first)
     }
 
+    /// The traces that are there, in each queue in the order in which they are due.
+    pub(crate) fn iter<'a>(&'a self, traces: &'a TraceTable) -> impl Iterator<Item = SlotNumber> + 'a {
+        let firsts =
+            self.queues.iter().flat_map(|queue| &queue.ticks).filter_map(|tick| tick.ends.map(|ends| ends.0));
+        let next = |&slot: &SlotNumber| traces.slot(slot).place.and_then(|place| place.next);
+        firsts.flat_map(move |first| std::iter::successors(Some(first), next))
+    }
+
     /// Bytes allocated.
     pub(crate) fn allocated(&self) -> usize {
         self.queues.iter().map(|queue| queue.ticks.capacity() * size_of::<Tick>()).sum()
@@ -123,7 +131,7 @@ impl Schedule {
     }
 
     /// The first tick that is not before `time`.
-    fn ceil(&self, time: Nanos) -> Nanos {
+    pub(crate) fn ceil(&self, time: Nanos) -> Nanos {
         time.checked_next_multiple_of(self.tick).unwrap_or(Nanos::MAX)
     }
 

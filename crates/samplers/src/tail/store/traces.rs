@@ -22,6 +22,7 @@ use crate::tail::digest::Digest;
 #[derive(Clone, Debug)]
 pub(crate) struct Slot {
     pub(crate) digest: Digest,
+    /// All of it once there are spans; before, what evidence tells of it.
     pub(crate) trace_id: TraceId,
     /// The newest record of its spans.
     pub(crate) last: Option<Address>,
@@ -33,7 +34,7 @@ pub(crate) struct Slot {
 const _: () = assert!(size_of::<Slot>() <= 96);
 
 /// Which slot: the number of its chunk, from one, and where it is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct SlotNumber(NonZeroU32);
 
 /// The live traces of one shard.
@@ -49,6 +50,8 @@ pub(crate) struct TraceTable {
     /// Bytes that the parts of the index have allocated.
     index_bytes: usize,
     live: usize,
+    /// The bits of a trace id that tell traces apart.
+    mask: TraceId,
     /// Seeded at random: ids come from outside and must not be able to collide on purpose.
     hasher: RandomState,
 }
@@ -77,8 +80,9 @@ const INDEX_PART_BITS: u32 = 8;
 const INDEX_SLACK: usize = 8;
 const INDEX_PART_MIN: usize = 2;
 
-impl Default for TraceTable {
-    fn default() -> Self {
+impl TraceTable {
+    /// An empty table of traces that are told apart by the bits of their ids that are set in `mask`.
+    pub(crate) fn new(mask: TraceId) -> Self {
         Self {
             chunks: Vec::new(),
             vacant: Vec::new(),
@@ -86,18 +90,24 @@ impl Default for TraceTable {
             index: vec![HashTable::new(); 1 << INDEX_PART_BITS],
             index_bytes: 0,
             live: 0,
+            mask,
             hasher: RandomState::default(),
         }
     }
-}
 
-impl TraceTable {
+    /// What tells a trace apart: those whose identities are equal are one.
+    #[inline]
+    pub(crate) const fn identity(&self, trace_id: TraceId) -> TraceId {
+        TraceId(trace_id.0 & self.mask.0)
+    }
+
     /// The slot of a trace, if it is live.
     #[inline]
     pub(crate) fn find(&self, trace_id: TraceId) -> Option<SlotNumber> {
         let hash = self.hash(trace_id);
+        let is_same = |other: TraceId| (other.0 ^ trace_id.0) & self.mask.0 == 0;
         self.index[part(hash)]
-            .find(spread(hash), |entry| entry.hash == hash && self.slot(entry.slot).trace_id == trace_id)
+            .find(spread(hash), |entry| entry.hash == hash && is_same(self.slot(entry.slot).trace_id))
             .map(|entry| entry.slot)
     }
 
@@ -177,7 +187,7 @@ impl TraceTable {
 
     #[inline]
     fn hash(&self, trace_id: TraceId) -> u32 {
-        (self.hasher.hash_one(trace_id) >> 32) as u32
+        (self.hasher.hash_one(self.identity(trace_id)) >> 32) as u32
     }
 
     /// Puts a trace into a vacant slot.
@@ -252,7 +262,7 @@ impl SlotNumber {
         ((bits >> CHUNK_BITS) - 1, bits & (CHUNK_SLOTS - 1))
     }
 
-    pub(super) fn to_bits(self) -> u32 {
+    pub(crate) fn to_bits(self) -> u32 {
         self.0.get()
     }
 

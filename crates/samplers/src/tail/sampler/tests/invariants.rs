@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use forebay_otlp::threshold::{Randomness, Threshold};
 use forebay_otlp::tracestate::TraceState;
 use proptest::option;
 use proptest::sample::select;
@@ -141,7 +142,7 @@ impl Simulation {
         left.iter().for_each(|span| by_trace.entry(trace_of(span)).or_default().push(span));
         for (&trace_id, known) in &mut self.traces {
             let spans = by_trace.remove(&trace_id).unwrap_or_default();
-            let table = &self.tail.sampler.store.traces;
+            let table = &self.tail.sampler.pending.store.traces;
             let pending = table.find(trace_id).map(|slot| u64::from(table.slot(slot).digest.spans));
             let Some((_, waiting)) = known.waiting else {
                 prop_assert!(
@@ -292,7 +293,7 @@ fn run(seed: u64) -> Result<(), TestCaseError> {
     simulation.check(&left)?;
     let sampler = &simulation.tail.sampler;
     prop_assert_eq!((sampler.pending_traces(), sampler.stats().pending_spans), (0, 0));
-    prop_assert!(sampler.store.envelopes.is_empty() && sampler.store.fingerprints.is_empty());
+    prop_assert!(sampler.pending.store.envelopes.is_empty() && sampler.pending.store.fingerprints.is_empty());
     Ok(())
 }
 

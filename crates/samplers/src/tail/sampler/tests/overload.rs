@@ -87,7 +87,7 @@ fn traces_that_stay_do_not_keep_the_memory_of_those_that_have_left() {
         tail.accept(step * SECOND / 10, &request(spans.collect()));
         tail.decide_due(step * SECOND / 10);
         let pending = usize::try_from(tail.sampler.stats().pending_spans).unwrap() * 1_300;
-        let allocated = tail.sampler.store.allocated();
+        let allocated = tail.sampler.pending.store.allocated();
         assert!(allocated <= 2 * pending + 20 * SEGMENT_BYTES, "{allocated} for {pending}");
     }
     let pending = tail.sampler.pending_traces();
@@ -108,5 +108,5 @@ fn a_trace_of_very_many_pieces_is_kept_whole_among_others_that_come_and_go() {
     let expected = (1..=PIECES).map(|number| number.to_be_bytes().to_vec());
     let left = tail.decide_all().into_iter().filter(|span| span.trace_id == giant.to_bytes());
     assert!(left.map(|span| span.span_id).eq(expected));
-    assert!(tail.sampler.store.in_use() < 8 * SEGMENT_BYTES);
+    assert!(tail.sampler.pending.store.in_use() < 8 * SEGMENT_BYTES);
 }

@@ -149,7 +149,7 @@ fn an_envelope_is_held_once_and_freed_with_its_last_span() {
     }
     assert_eq!(tail.sampler.pending_bytes(), before);
     tail.decide_all();
-    assert!(tail.sampler.store.envelopes.is_empty());
+    assert!(tail.sampler.pending.store.envelopes.is_empty());
 }
 
 #[test]

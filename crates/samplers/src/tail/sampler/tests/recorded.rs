@@ -124,7 +124,7 @@ fn pending_spans_take_less_than_the_requests_they_came_in() {
             number += 1;
         }
         let (held, traces) = (tail.sampler.pending_bytes(), tail.sampler.pending_traces());
-        let (ratio, spare) = (held as f64 / wire as f64, tail.sampler.store.allocated() - held);
+        let (ratio, spare) = (held as f64 / wire as f64, tail.sampler.pending.store.allocated() - held);
         println!(
             "{name}: {held} of {wire} bytes held ({ratio:.3}); {} beyond for each of {traces} traces",
             spare / traces

@@ -56,13 +56,13 @@ fn what_is_pending_stays_within_its_bytes_and_nothing_is_lost() {
     for number in 1..=2_000 {
         left += tail.accept(number, &request(vec![bulky(number, 5_000), bulky(number + 1, 1_000)])).len();
         taken += 2;
-        assert!(tail.sampler.store.in_use() <= bound);
+        assert!(tail.sampler.pending.store.in_use() <= bound);
         assert!(
-            tail.sampler.store.allocated() <= bound + 6 * SEGMENT_BYTES,
+            tail.sampler.pending.store.allocated() <= bound + 6 * SEGMENT_BYTES,
             "{}",
-            tail.sampler.store.allocated()
+            tail.sampler.pending.store.allocated()
         );
-        peak = peak.max(tail.sampler.store.in_use());
+        peak = peak.max(tail.sampler.pending.store.in_use());
     }
     let stats = tail.sampler.stats();
     assert_eq!((taken, stats.dropped_spans), (left + usize::try_from(stats.pending_spans).unwrap(), 0));
@@ -102,13 +102,17 @@ fn memory_moves_between_traces_and_their_spans() {
     for (requests, traces_each, bytes) in [(100, 1_000, 0), (1_000, 10, 10_000), (100, 1_000, 0)] {
         for _ in 0..requests {
             tail.accept(0, &traces(traces_each, bytes));
-            let allocated = tail.sampler.store.allocated();
+            let allocated = tail.sampler.pending.store.allocated();
             assert!(allocated <= bound + 8 * SEGMENT_BYTES, "{allocated} of {bound}");
         }
-        assert!(tail.sampler.store.in_use() > bound - 3 * SEGMENT_BYTES);
+        assert!(tail.sampler.pending.store.in_use() > bound - 3 * SEGMENT_BYTES);
     }
     tail.decide_all();
-    assert!(tail.sampler.store.allocated() < 8 * SEGMENT_BYTES, "{}", tail.sampler.store.allocated());
+    assert!(
+        tail.sampler.pending.store.allocated() < 8 * SEGMENT_BYTES,
+        "{}",
+        tail.sampler.pending.store.allocated()
+    );
 }
 
 #[test]
@@ -120,11 +124,15 @@ fn a_flood_of_envelopes_does_not_take_room_for_good() {
     };
     for number in 1..20_000 {
         tail.accept(0, &encode(vec![resource(number)]));
-        let allocated = tail.sampler.store.allocated();
+        let allocated = tail.sampler.pending.store.allocated();
         assert!(allocated <= bound + 6 * SEGMENT_BYTES, "{allocated} of {bound}");
     }
     tail.decide_all();
-    assert!(tail.sampler.store.in_use() <= 2 * SEGMENT_BYTES, "{} in use", tail.sampler.store.in_use());
+    assert!(
+        tail.sampler.pending.store.in_use() <= 2 * SEGMENT_BYTES,
+        "{} in use",
+        tail.sampler.pending.store.in_use()
+    );
     let early = tail.sampler.stats().early_decisions;
     tail.accept(1, &request((1..=1_500).map(|number| bulky(30_000 + number, 1_000)).collect()));
     assert_eq!(tail.sampler.stats().early_decisions, early, "there is room again");

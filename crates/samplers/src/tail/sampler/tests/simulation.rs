@@ -136,7 +136,8 @@ fn run(seed: u64) -> Result<(), TestCaseError> {
         prop_assert_eq!(tail.sampler.pending_traces(), model.pending_traces());
         prop_assert!(tail.sampler.pending_traces() <= scenario.pending_traces);
         prop_assert!(
-            tail.sampler.store.in_use() <= scenario.pending_bytes || tail.sampler.pending_traces() == 0
+            tail.sampler.pending.store.in_use() <= scenario.pending_bytes
+                || tail.sampler.pending_traces() == 0
         );
     }
     tail.decide_all();
@@ -149,7 +150,7 @@ fn run(seed: u64) -> Result<(), TestCaseError> {
         let left = account.left.get(trace).copied().unwrap_or(0);
         prop_assert!(left == 0 || left == *taken, "{left} of {taken} spans of {trace} left");
     }
-    prop_assert!(tail.sampler.store.envelopes.is_empty());
+    prop_assert!(tail.sampler.pending.store.envelopes.is_empty());
     Ok(())
 }
 

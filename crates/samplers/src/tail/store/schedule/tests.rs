@@ -16,7 +16,7 @@ struct Traces {
 
 impl Traces {
     fn new() -> Self {
-        Self { schedule: Schedule::new(TICK), table: TraceTable::default(), slots: Vec::new() }
+        Self { schedule: Schedule::new(TICK), table: TraceTable::new(TraceId(u128::MAX)), slots: Vec::new() }
     }
 
     fn push(&mut self, due: Nanos) -> usize {

@@ -20,7 +20,7 @@ fn remove(table: &mut TraceTable, number: SlotNumber) {
 
 #[test]
 fn memory_is_that_of_the_live_traces() {
-    let mut table = TraceTable::default();
+    let mut table = TraceTable::new(TraceId(u128::MAX));
     let numbers: Vec<_> = (1..=100_000).map(|id| table.insert(TraceId(id))).collect();
     let tables = table.chunks.capacity() * size_of::<Chunk>();
     for number in numbers {
@@ -36,7 +36,7 @@ fn memory_is_that_of_the_live_traces() {
 
 #[test]
 fn a_steady_load_takes_a_steady_amount() {
-    let mut table = TraceTable::default();
+    let mut table = TraceTable::new(TraceId(u128::MAX));
     let mut waiting = VecDeque::new();
     for id in 1..=50_000 {
         waiting.push_back(table.insert(TraceId(id)));
@@ -49,7 +49,7 @@ fn a_steady_load_takes_a_steady_amount() {
 
 #[test]
 fn few_lasting_traces_do_not_keep_the_chunks_of_many_short_ones() {
-    let mut table = TraceTable::default();
+    let mut table = TraceTable::new(TraceId(u128::MAX));
     let mut waiting = VecDeque::new();
     for id in 1..=100_000_u128 {
         let number = table.insert(TraceId(id));
@@ -70,7 +70,7 @@ fn few_lasting_traces_do_not_keep_the_chunks_of_many_short_ones() {
 
 #[test]
 fn when_there_are_fewer_traces_chunks_empty_although_traces_keep_coming() {
-    let mut table = TraceTable::default();
+    let mut table = TraceTable::new(TraceId(u128::MAX));
     let mut waiting: VecDeque<_> = (1..=100_000).map(|id| table.insert(TraceId(id))).collect();
     // Of each two that leave, one is replaced, so chunks are full of traces of all ages.
     for id in 100_001..=190_000 {
@@ -89,7 +89,7 @@ fn when_there_are_fewer_traces_chunks_empty_although_traces_keep_coming() {
 fn ids_that_collide_in_a_hash_without_a_seed_do_not_collide() {
     let known = |id: u128| FixedState::default().hash_one(TraceId(id)) >> 52;
     let crafted: Vec<_> = (1..).filter(|&id| known(id) == 0x5eb).take(256).collect();
-    let table = TraceTable::default();
+    let table = TraceTable::new(TraceId(u128::MAX));
     let hashes: HashSet<_> = crafted.iter().map(|&id| table.hash(TraceId(id)) >> 20).collect();
     // 248 different ones of 4096 are expected of random hashes.
     assert!(hashes.len() > 200, "{}", hashes.len());
@@ -98,7 +98,7 @@ fn ids_that_collide_in_a_hash_without_a_seed_do_not_collide() {
 proptest! {
     #[test]
     fn traces_are_found_until_they_are_removed(operations in prop::collection::vec((0_u128..600, any::<bool>()), 1..3_000)) {
-        let mut table = TraceTable::default();
+        let mut table = TraceTable::new(TraceId(u128::MAX));
         let mut expected = HashMap::new();
         for (id, keep) in operations {
             let id = TraceId(id);

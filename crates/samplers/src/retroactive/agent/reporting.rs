@@ -1,0 +1,163 @@
+//! What coordinators are told.
+
+use std::time::Duration;
+
+use forebay_otlp::SpanIndex;
+
+use super::track::State;
+use super::{HORIZON_MAX, NOTHING, RetroactiveAgent, SECOND};
+use crate::retroactive::key::TraceKey;
+use crate::retroactive::message::{Piece, Report};
+use crate::tail::Output;
+use crate::tail::stamp::Stamp;
+use crate::tail::store::{Nanos, SlotNumber};
+
+/// Pieces in a report; the rest is for the next.
+const PIECES_MAX: usize = 1 << 18;
+/// Windows that may be unsettled: with more, only acknowledgements are reported.
+const WINDOWS_MAX: usize = 600;
+/// So many traces are asked anew at a time.
+const ANEW: usize = 256;
+
+impl RetroactiveAgent {
+    /// What the coordinator of this name is to be told at `now`; `None` if it is not connected, or decides by another
+    /// program.
+    pub fn report(&mut self, name: &str, now: Nanos) -> Option<Report> {
+        self.now = now;
+        let index = self.owner_of(name)?;
+        let program = self.program?;
+        if !self.owners[index].connected || self.owners[index].program != Some(program) {
+            return None;
+        }
+        self.window += 1;
+        let window = self.window;
+        let mut pieces = std::mem::take(&mut self.owners[index].announcements);
+        let mut reported = Vec::new();
+        if self.owners[index].windows.len() < WINDOWS_MAX {
+            let mut unreported = std::mem::take(&mut self.owners[index].unreported);
+            let room = PIECES_MAX.saturating_sub(pieces.len());
+            let rest = unreported.split_off(unreported.len().min(room));
+            for number in unreported {
+                self.report_trace(index, window, number, &mut pieces, &mut reported);
+            }
+            self.owners[index].unreported = rest;
+        }
+        self.counts.pieces += pieces.len() as u64;
+        let owner = &mut self.owners[index];
+        if !reported.is_empty() {
+            owner.windows.push_back((window, reported));
+        }
+        Some(Report {
+            window,
+            program,
+            applied: owner.applied,
+            horizon: Duration::from_nanos(self.horizon),
+            members: self.members.hash(),
+            overwritten: self.counts.overwritten_spans,
+            pieces,
+        })
+    }
+
+    /// Measures at which rate spans come. To be called every few seconds.
+    pub fn meter(&mut self, now: Nanos) {
+        let elapsed = now.saturating_sub(self.metered);
+        if elapsed < SECOND {
+            return;
+        }
+        let per_nano = self.arrived_bytes as f64 / elapsed as f64;
+        (self.metered, self.arrived_bytes) = (now, 0);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a float cast saturates, and neither is negative"
+        )]
+        let horizon = (self.settings.pending_bytes as f64 / per_nano) as Nanos;
+        let horizon = horizon.min(HORIZON_MAX);
+        // A burst shortens it at once, a pause lengthens it slowly.
+        self.horizon = horizon.min(self.horizon + self.horizon / 4);
+    }
+
+    fn report_trace(
+        &mut self,
+        index: usize,
+        window: u64,
+        number: SlotNumber,
+        pieces: &mut Vec<Piece>,
+        reported: &mut Vec<SlotNumber>,
+    ) {
+        // It may have been kept or overwritten since it was noted, or have changed hands.
+        if self.pending.store.traces.slot(number).place.is_none() {
+            return;
+        }
+        let track = self.tracks.get_mut(number);
+        if track.owner != Some(index) || !std::mem::take(&mut track.unreported) {
+            return;
+        }
+        let (state, is_first) = (track.state, track.mark == 0);
+        if is_first {
+            track.mark = window;
+            reported.push(number);
+        }
+        match state {
+            State::Undecided => pieces.push(self.piece(number)),
+            State::Dropped if is_first => {
+                pieces.push(Piece {
+                    digest: NOTHING,
+                    values: Vec::new(),
+                    dropped: true,
+                    ..self.piece(number)
+                });
+            }
+            // Its coordinator has dropped it, and what comes later is dropped with it.
+            State::Dropped => {}
+        }
+    }
+
+    /// Tells owners of traces that have been kept within the horizon that they are, if they are `unaware` of it.
+    pub(super) fn tell_kept_again(&mut self, unaware: impl Fn(TraceKey, &str) -> bool) {
+        let (now, horizon) = (self.now, self.horizon as f64 / SECOND as f64);
+        self.kept.retain(|(moment, ..)| moment.age(now) <= horizon);
+        for &(moment, trace_id, kept) in &self.kept {
+            let key = TraceKey::of(trace_id);
+            let Some(owner) = self.members.owner(key) else { return };
+            if unaware(key, &self.owners[owner].name) {
+                self.owners[owner].announcements.push(Piece {
+                    trace_id: key.to_trace_id(),
+                    digest: NOTHING,
+                    values: Vec::new(),
+                    waited: moment.whole_seconds_until(now),
+                    kept: Some(kept),
+                    dropped: false,
+                });
+            }
+        }
+    }
+
+    /// Asks what waits undecided what the program asks: it leaves the store as requests, which are taken anew.
+    pub(super) fn ask_anew(&mut self, out: &mut Vec<Output>) {
+        let undecided: Vec<_> = self.pending_slots();
+        let undecided: Vec<_> = undecided
+            .into_iter()
+            .filter(|&number| self.tracks.get(number).state == State::Undecided)
+            .collect();
+        for numbers in undecided.chunks(ANEW) {
+            let arrived: Vec<_> = numbers
+                .iter()
+                .map(|&number| {
+                    let slot = self.pending.store.traces.slot(number);
+                    (slot.trace_id, slot.digest.arrived)
+                })
+                .collect();
+            let request = self.pending.take_back(numbers, &Stamp::default());
+            // It was spliced of spans that have been scanned before.
+            let Ok(index) = SpanIndex::scan(&request) else { continue };
+            self.take(&request, &index.envelopes, &index.spans, out);
+            for (trace_id, arrived) in arrived {
+                if let Some(number) = self.pending.store.traces.find(trace_id) {
+                    self.pending.store.traces.slot_mut(number).digest.arrived = arrived;
+                }
+            }
+        }
+        self.pending.write_leaving(out);
+    }
+}

@@ -1,0 +1,200 @@
+//! Which agent has been told what: decisions on their way to a fleet.
+//!
+//! Shards of a coordinating tail sampler say what agents are to be told; here it becomes [`Decisions`], of which
+//! every agent gets some at every tick. Agents acknowledge ticks in their reports, and what all have applied is
+//! stable. A coordinator that cannot know enough yet is told to hold its decisions.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::key::TraceKey;
+use super::message::{Decisions, Report};
+use crate::tail::decision::Kept;
+use crate::tail::{AgentNumber, Nanos, Notice};
+
+/// A coordinator's fleet.
+#[derive(Debug)]
+pub struct Coordination {
+    decision_wait: Nanos,
+    shards: usize,
+    agents: BTreeMap<AgentNumber, Attendant>,
+    tick: u64,
+    /// When ticks were that are not stable.
+    ticks: VecDeque<(u64, Nanos)>,
+    stable: u64,
+    /// When it began, or its agents began to know different lists of coordinators.
+    unsure_since: Nanos,
+    differing: bool,
+}
+
+/// An agent, as a coordinator knows it.
+#[derive(Debug)]
+struct Attendant {
+    /// By shard, the last window that is settled there.
+    settled: Vec<u64>,
+    /// Traces that it is to keep.
+    kept: VecDeque<(TraceKey, Kept)>,
+    told_settled: u64,
+    /// The tick that told of a settled window first. Before it has been applied, the agent may hold what others have
+    /// dropped.
+    informed: Option<u64>,
+    applied: u64,
+    horizon: Nanos,
+    members: Option<u64>,
+    /// When its stream broke.
+    left: Option<Nanos>,
+}
+
+const SECOND: Nanos = 1_000_000_000;
+/// How long a coordinator that may know too little waits at most. More than the longest pause of agents before they
+/// connect again, and a window.
+const GRACE: Nanos = 8 * SECOND;
+/// So many traces are named at a time.
+const KEPT_MAX: usize = 1 << 16;
+
+impl Coordination {
+    /// A coordinator of so many shards begins at `now`.
+    #[must_use]
+    pub fn new(decision_wait: Nanos, shards: usize, now: Nanos) -> Self {
+        Self {
+            decision_wait,
+            shards,
+            agents: BTreeMap::new(),
+            tick: 0,
+            ticks: VecDeque::new(),
+            stable: 0,
+            unsure_since: now,
+            differing: false,
+        }
+    }
+
+    /// An agent's stream begins.
+    pub fn joined(&mut self, agent: AgentNumber) {
+        let before = self.agents.get(&agent).map(|attendant| attendant.applied);
+        let attendant = Attendant {
+            settled: vec![0; self.shards],
+            kept: VecDeque::new(),
+            told_settled: 0,
+            informed: None,
+            // To one that was never here, nothing is that has been decided before.
+            applied: before.unwrap_or(self.tick),
+            horizon: Nanos::MAX,
+            members: None,
+            left: None,
+        };
+        self.agents.insert(agent, attendant);
+    }
+
+    /// An agent's stream has ended.
+    pub fn left(&mut self, agent: AgentNumber, now: Nanos) {
+        if let Some(attendant) = self.agents.get_mut(&agent) {
+            attendant.left = Some(now);
+            attendant.kept = VecDeque::new();
+        }
+    }
+
+    /// An agent reports.
+    pub fn reported(&mut self, agent: AgentNumber, report: &Report, now: Nanos) {
+        let Some(attendant) = self.agents.get_mut(&agent) else { return };
+        // Nothing that has not been told can have been applied.
+        let applied = report.applied.min(self.tick);
+        if attendant.informed.is_some_and(|informed| informed <= applied) {
+            attendant.applied = attendant.applied.max(applied);
+        }
+        attendant.horizon = Nanos::try_from(report.horizon.as_nanos()).unwrap_or(Nanos::MAX);
+        attendant.members = Some(report.members);
+        let differing = self.lists_differ();
+        if differing && !self.differing {
+            self.unsure_since = now;
+        }
+        self.differing = differing;
+    }
+
+    /// Until when nothing should be decided.
+    #[must_use]
+    pub fn hold_until(&self, now: Nanos) -> Nanos {
+        let shortest = self.present().map(|(_, attendant)| attendant.horizon).min();
+        let grace = GRACE.min(shortest.map_or(Nanos::MAX, |horizon| horizon / 2));
+        let until = self.unsure_since.saturating_add(grace);
+        let unsure = self.differing || self.unsure_since.saturating_add(GRACE) > now;
+        if unsure { until } else { 0 }
+    }
+
+    /// A shard has something to tell.
+    pub fn notice(&mut self, shard: usize, notice: Notice) {
+        match notice {
+            Notice::Keep(agent, key, kept) => {
+                if let Some(attendant) = self.agents.get_mut(&agent).filter(|agent| agent.left.is_none()) {
+                    attendant.kept.push_back((key, kept));
+                }
+            }
+            Notice::Settled(agent, window) => {
+                if let Some(settled) =
+                    self.agents.get_mut(&agent).and_then(|attendant| attendant.settled.get_mut(shard))
+                {
+                    *settled = window.max(*settled);
+                }
+            }
+        }
+    }
+
+    /// What agents are to be told at `now`, each with how many more traces there are to name than one message may.
+    pub fn tick(&mut self, now: Nanos) -> Vec<(AgentNumber, Decisions)> {
+        self.forget_departed(now);
+        self.tick += 1;
+        self.ticks.push_back((self.tick, now));
+        self.advance_stable();
+        let (tick, stable) = (self.tick, self.stable);
+        let present = self.agents.iter_mut().filter(|(_, attendant)| attendant.left.is_none());
+        present.map(|(&agent, attendant)| (agent, attendant.decisions(tick, stable))).collect()
+    }
+
+    /// How many traces wait to be named to the agent for which most do.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        self.agents.values().map(|attendant| attendant.kept.len()).max().unwrap_or(0)
+    }
+
+    /// Whether agents know different lists of coordinators.
+    fn lists_differ(&self) -> bool {
+        let mut lists = self.present().filter_map(|(_, attendant)| attendant.members);
+        let first = lists.next();
+        lists.any(|list| Some(list) != first)
+    }
+
+    fn present(&self) -> impl Iterator<Item = (&AgentNumber, &Attendant)> {
+        self.agents.iter().filter(|(_, attendant)| attendant.left.is_none())
+    }
+
+    /// An agent whose horizon has passed since its stream broke has nothing undecided any more of what it told.
+    fn forget_departed(&mut self, now: Nanos) {
+        self.agents.retain(|_, attendant| {
+            attendant.left.is_none_or(|left| left.saturating_add(attendant.horizon) > now)
+        });
+    }
+
+    /// A tick is stable when all agents have applied one that is later by `decision_wait`: by then, every window is
+    /// settled in which a holder had reported, before that, a trace that was decided then.
+    fn advance_stable(&mut self) {
+        let applied = self.agents.values().map(|attendant| attendant.applied).min().unwrap_or(self.tick);
+        let at = self.ticks.iter().find(|&&(tick, _)| tick >= applied).map(|&(_, at)| at);
+        let until = at.filter(|_| applied > 0).and_then(|at| at.checked_sub(self.decision_wait));
+        let Some(until) = until else { return };
+        while let Some((tick, _)) = self.ticks.pop_front_if(|&mut (tick, at)| at <= until && tick < applied) {
+            self.stable = tick;
+        }
+    }
+}
+
+impl Attendant {
+    fn decisions(&mut self, tick: u64, stable: u64) -> Decisions {
+        let kept: Vec<_> = self.kept.drain(..self.kept.len().min(KEPT_MAX)).collect();
+        // What is settled may be dropped, so all that is to be kept has to be named before.
+        if self.kept.is_empty() {
+            self.told_settled = self.settled.iter().copied().min().unwrap_or(0);
+            if self.told_settled > 0 {
+                self.informed.get_or_insert(tick);
+            }
+        }
+        Decisions { tick, settled: self.told_settled, stable, economical: false, kept }
+    }
+}

@@ -1,0 +1,61 @@
+//! What agents and coordinators tell each other.
+
+use std::time::Duration;
+
+use forebay_otlp::TraceId;
+
+use super::key::TraceKey;
+use super::program::ProgramId;
+use crate::tail::decision::Kept;
+use crate::tail::digest::Digest;
+
+/// What an agent knows of a trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The trace: its id, if the program wants whole ids, else what its key says of it.
+    pub trace_id: TraceId,
+    /// What its spans there have shown. Columns that the program does not want are as in [`Digest::EMPTY`].
+    pub digest: Digest,
+    /// The values of which fingerprints are made, encoded; empty if there are none.
+    pub values: Vec<u8>,
+    /// How long the first of its spans has been there, in whole seconds.
+    pub waited: u32,
+    /// How the trace is kept, if it is known to be.
+    pub kept: Option<Kept>,
+    /// Whether it has been dropped, by a coordinator that may not know that any more.
+    pub dropped: bool,
+}
+
+/// What an agent reports at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Its number: larger than those of all reports of the agent before, on other streams too.
+    pub window: u64,
+    /// The program that it was made with.
+    pub program: ProgramId,
+    /// The tick of the last [`Decisions`] that have been applied; 0 before the first.
+    pub applied: u64,
+    /// How long the agent can hold a span at the rate of late.
+    pub horizon: Duration,
+    /// A hash of the list of coordinators that the agent knows.
+    pub members: u64,
+    /// Undecided spans that it has lost since it began.
+    pub overwritten: u64,
+    /// The traces that are new or have grown.
+    pub pieces: Vec<Piece>,
+}
+
+/// What a coordinator has decided since it last said so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decisions {
+    /// Their number, from 1: the same for all agents that are told at a time.
+    pub tick: u64,
+    /// Every trace that windows up to this one have reported is decided; 0 before the first.
+    pub settled: u64,
+    /// Every agent has applied what was decided up to this tick; 0 before the first.
+    pub stable: u64,
+    /// Whether pieces that cannot change the verdict need not be reported.
+    pub economical: bool,
+    /// The traces to keep.
+    pub kept: Vec<(TraceKey, Kept)>,
+}

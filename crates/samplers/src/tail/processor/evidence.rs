@@ -1,0 +1,115 @@
+//! Where evidence of agents comes in, and where it comes out what they are to be told.
+
+use std::sync::Arc;
+
+use forebay_otlp::threshold::Threshold;
+use forebay_pipeline::Charge;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::{Job, Shards};
+use crate::retroactive::message::{Piece, Report};
+use crate::tail::config::nanos;
+use crate::tail::sampler::{Notice, Reported};
+use crate::tail::store::{AgentNumber, Nanos};
+
+/// The shards of a coordinating tail sampler, to whoever is connected to agents. Gone when the processor is.
+pub struct EvidencePort {
+    shards: Arc<Shards>,
+    notices: mpsc::UnboundedReceiver<(usize, Vec<Notice>)>,
+    epoch: Instant,
+    decision_wait: Nanos,
+}
+
+/// An agent's report, as far as it is for one shard.
+pub(super) struct Evidence {
+    agent: AgentNumber,
+    window: u64,
+    horizon: Nanos,
+    pieces: Vec<Piece>,
+    /// What the report holds of the budget.
+    _charge: Arc<Charge>,
+}
+
+impl EvidencePort {
+    pub(super) fn new(
+        shards: &Arc<Shards>,
+        notices: mpsc::UnboundedReceiver<(usize, Vec<Notice>)>,
+        epoch: Instant,
+        decision_wait: Nanos,
+    ) -> Self {
+        Self { shards: Arc::clone(shards), notices, epoch, decision_wait }
+    }
+
+    /// How many shards there are.
+    #[must_use]
+    pub fn shards(&self) -> usize {
+        self.shards.queues.len()
+    }
+
+    /// How long traces wait, in nanoseconds.
+    #[must_use]
+    pub const fn decision_wait(&self) -> Nanos {
+        self.decision_wait
+    }
+
+    /// The sampler's time.
+    #[must_use]
+    pub fn now(&self) -> Nanos {
+        nanos(self.epoch.elapsed())
+    }
+
+    /// Hands a report to the shards, once they have room; false if they are about to end.
+    pub async fn report(&self, agent: AgentNumber, report: Report, charge: Charge) -> bool {
+        let Some(permits) = self.shards.reserve().await else { return false };
+        let Report { window, horizon, pieces, .. } = report;
+        let charge = Arc::new(charge);
+        let evidence = |pieces| {
+            Job::Evidence(Evidence {
+                agent,
+                window,
+                horizon: nanos(horizon),
+                pieces,
+                _charge: Arc::clone(&charge),
+            })
+        };
+        let mut parts = vec![Vec::new(); permits.len()];
+        if let [all] = &mut parts[..] {
+            *all = pieces;
+        } else {
+            for piece in pieces {
+                parts[self.shards.of(piece.trace_id)].push(piece);
+            }
+        }
+        // Each has to know of the window, whether there is something in it or not.
+        permits.into_iter().zip(parts).for_each(|(permit, pieces)| permit.send(evidence(pieces)));
+        true
+    }
+
+    /// Lets the shards decide nothing before `until`; false if they are about to end.
+    pub async fn hold(&self, until: Nanos) -> bool {
+        self.tell_all(|| Job::Hold(until)).await
+    }
+
+    /// Lets the shards keep only traces whose randomness reaches `threshold` too; false if they are about to end.
+    pub async fn shed_below(&self, threshold: Threshold) -> bool {
+        self.tell_all(|| Job::Shed(threshold)).await
+    }
+
+    /// What a shard, by its number, has to tell agents; `None` when all have ended.
+    pub async fn notices(&mut self) -> Option<(usize, Vec<Notice>)> {
+        self.notices.recv().await
+    }
+
+    async fn tell_all(&self, job: impl Fn() -> Job) -> bool {
+        let Some(permits) = self.shards.reserve().await else { return false };
+        permits.into_iter().for_each(|permit| permit.send(job()));
+        true
+    }
+}
+
+impl Evidence {
+    pub(super) fn reported(&self) -> Reported<'_> {
+        Reported { agent: self.agent, window: self.window, horizon: self.horizon, pieces: &self.pieces }
+    }
+}

@@ -1,0 +1,191 @@
+//! Evidence from agents: a tail sampler as the coordinator of a fleet.
+//!
+//! Agents hold spans and tell what they have shown. A piece of evidence merges into its trace's digest as a span
+//! does, so a trace may have spans here, with agents, or both, and is decided as any other. What is decided is
+//! then told to the holders. `docs/retroactive-protocol.md` says why nothing is lost on the way.
+
+use std::collections::VecDeque;
+
+use forebay_otlp::TraceId;
+use forebay_otlp::threshold::Threshold;
+
+use super::{Output, TailSampler};
+use crate::retroactive::key::TraceKey;
+use crate::retroactive::message::Piece;
+use crate::tail::decision::{Decision, Kept};
+use crate::tail::fingerprint::Values;
+use crate::tail::moment::Moment;
+use crate::tail::pending::Added;
+use crate::tail::store::{AgentNumber, Nanos, SlotNumber};
+
+/// What an agent has reported.
+#[derive(Clone, Copy, Debug)]
+pub struct Reported<'a> {
+    /// Who has.
+    pub agent: AgentNumber,
+    /// The number of its report.
+    pub window: u64,
+    /// How long it can hold a span, in nanoseconds.
+    pub horizon: Nanos,
+    /// What it knows of traces.
+    pub pieces: &'a [Piece],
+}
+
+/// What an agent is to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A trace that it holds spans of is kept.
+    Keep(AgentNumber, TraceKey, Kept),
+    /// Every trace that it has reported up to this window is decided.
+    Settled(AgentNumber, u64),
+}
+
+/// What an agent has done with its spans of a trace that is pending here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// They have left, or are about to.
+    Kept(Kept),
+    /// They have been dropped, as this or another coordinator once decided.
+    Dropped,
+}
+
+/// Who is to be told what.
+#[derive(Debug, Default)]
+pub(super) struct Notices {
+    waiting: Vec<Notice>,
+    /// Windows in the order in which they are settled, each with when it is.
+    windows: VecDeque<(Nanos, AgentNumber, u64)>,
+}
+
+const SECOND: Nanos = 1_000_000_000;
+
+impl TailSampler {
+    /// Takes what an agent has reported at time `now`.
+    pub fn merge(&mut self, reported: &Reported<'_>, now: Nanos, out: &mut Vec<Output>) {
+        self.now = now;
+        for piece in reported.pieces {
+            self.merge_piece(reported, piece);
+        }
+        // A trace waits no longer than that, whoever was the first to know of it.
+        let due = self.pending.store.schedule.ceil(now.saturating_add(self.settings.decision_wait));
+        self.notices.windows.push_back((due, reported.agent, reported.window));
+        self.settle(out);
+    }
+
+    /// Decides nothing before `until`, as far as there is room: the fleet may know more than has been told.
+    pub fn hold(&mut self, until: Nanos) {
+        self.held_until = self.held_until.max(until);
+    }
+
+    /// What agents are to be told since the last call, in order.
+    pub fn take_notices(&mut self) -> impl Iterator<Item = Notice> {
+        self.notices.waiting.drain(..)
+    }
+
+    fn merge_piece(&mut self, reported: &Reported<'_>, piece: &Piece) {
+        let (agent, now) = (reported.agent, self.now);
+        let pending = &mut self.pending;
+        let found = pending.store.traces.find(piece.trace_id);
+        let slot = match found {
+            Some(slot) => slot,
+            None => {
+                if let Some(remembered) = pending.remembered(piece.trace_id) {
+                    if piece.kept.is_none() {
+                        let kept = remembered.kept().after(piece.digest.head());
+                        self.notices.keep(agent, piece.trace_id, kept);
+                    }
+                    return;
+                }
+                // One that an agent has kept is kept, whatever has been decided without knowing that.
+                if piece.kept.is_none() && pending.has_dropped(piece.trace_id) {
+                    return;
+                }
+                pending.begin(piece.trace_id, now)
+            }
+        };
+        let (spans, bytes) = pending.store.holders.hold(slot, agent, piece.digest.spans, piece.digest.bytes);
+        let digest = &mut pending.store.traces.slot_mut(slot).digest;
+        let (all_spans, all_bytes) = (digest.spans.saturating_add(spans), digest.bytes.saturating_add(bytes));
+        digest.merge(&piece.digest);
+        (digest.spans, digest.bytes) = (all_spans, all_bytes);
+        digest.arrived = digest.arrived.min(Moment::of(now));
+        if !piece.values.is_empty() {
+            let fingerprints = self.settings.policies.predicates().fingerprints();
+            pending.store.fingerprints.merge(slot, &Values::from_bytes(&piece.values), fingerprints);
+        }
+        let added = Added { slot, first: found.is_none(), root: piece.digest.root };
+        self.settings.reconsider(&mut pending.store, added, now, &mut self.touched);
+        match piece.kept {
+            Some(kept) => {
+                let kept = match self.claims.get(&slot) {
+                    Some(Claim::Kept(other)) => kept.or(*other),
+                    _ => kept,
+                };
+                self.claims.insert(slot, Claim::Kept(kept));
+            }
+            None if piece.dropped => {
+                self.claims.entry(slot).or_insert(Claim::Dropped);
+            }
+            None => {}
+        }
+        self.hasten(slot, reported.horizon, piece.waited);
+    }
+
+    /// Lets a trace be decided before half of a holder's horizon has passed since its spans came there.
+    fn hasten(&mut self, slot: SlotNumber, horizon: Nanos, waited: u32) {
+        let left = (horizon / 2).saturating_sub(u64::from(waited) * SECOND);
+        if left < self.settings.decision_wait {
+            let store = &mut self.pending.store;
+            store.schedule.hasten(&mut store.traces, slot, self.now.saturating_add(left));
+        }
+    }
+
+    /// Keeps, from now on, only traces whose randomness reaches this too: there is more to tell agents than they take.
+    pub fn shed_below(&mut self, threshold: Threshold) {
+        self.shed = threshold;
+    }
+
+    /// What is decided of a trace, now that it is known what its holders have done.
+    pub(super) fn heed(&mut self, slot: SlotNumber, decision: Decision) -> Decision {
+        let claimed = if self.claims.is_empty() { None } else { self.claims.remove(&slot) };
+        match (decision, claimed) {
+            (Decision::NotSampled | Decision::Dropped, Some(Claim::Kept(kept))) => {
+                Decision::Keep(kept.after(self.pending.store.traces.slot(slot).digest.head()))
+            }
+            (Decision::Keep(kept), Some(Claim::Kept(claimed))) => Decision::Keep(kept.or(claimed)),
+            (Decision::Keep(_), Some(Claim::Dropped)) => Decision::NotSampled,
+            (Decision::Keep(kept), None) if self.shed != Threshold::ALWAYS => {
+                let trace = self.pending.store.traces.slot(slot);
+                let stays = self.shed.keeps(trace.digest.randomness(trace.trace_id));
+                if stays { Decision::Keep(kept.after(Some(self.shed))) } else { Decision::NotSampled }
+            }
+            _ => decision,
+        }
+    }
+
+    /// Tells the holders of a trace that it is kept.
+    pub(super) fn tell_holders(&mut self, slot: SlotNumber, kept: Kept) {
+        let trace_id = self.pending.store.traces.slot(slot).trace_id;
+        for agent in self.pending.store.holders.of(slot) {
+            self.notices.keep(agent, trace_id, kept);
+        }
+    }
+}
+
+impl Notices {
+    fn keep(&mut self, agent: AgentNumber, trace_id: TraceId, kept: Kept) {
+        self.waiting.push(Notice::Keep(agent, TraceKey::of(trace_id), kept));
+    }
+
+    /// When the next window is settled.
+    pub(super) fn next_settled(&self) -> Option<Nanos> {
+        self.windows.front().map(|&(due, ..)| due)
+    }
+
+    /// Says which windows are settled, what was due at `now` having been decided.
+    pub(super) fn settle(&mut self, now: Nanos) {
+        while let Some((_, agent, window)) = self.windows.pop_front_if(|&mut (due, ..)| due <= now) {
+            self.waiting.push(Notice::Settled(agent, window));
+        }
+    }
+}
