@@ -320,6 +320,7 @@ impl RetroactiveAgent {
             track.owner = self.members.owner(key);
             if old.owner_name(key) != self.members.owner_name(key) {
                 track.forget_report();
+                track.moved = true;
                 note_grown(&mut self.tracks, &mut self.owners, number);
             }
         }
@@ -444,6 +445,7 @@ impl RetroactiveAgent {
             waited: slot.digest.arrived.whole_seconds_until(self.now),
             kept: None,
             dropped: false,
+            moved: self.tracks.get(number).moved,
         }
     }
 }

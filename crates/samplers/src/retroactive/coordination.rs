@@ -37,6 +37,8 @@ struct Attendant {
     /// The tick that told of a settled window first. Before it has been applied, the agent may hold what others have
     /// dropped.
     informed: Option<u64>,
+    /// The last tick that told of everything there was to tell.
+    told_all: u64,
     applied: u64,
     horizon: Nanos,
     members: Option<u64>,
@@ -75,6 +77,7 @@ impl Coordination {
             kept: VecDeque::new(),
             told_settled: 0,
             informed: None,
+            told_all: self.tick,
             // To one that was never here, nothing is that has been decided before.
             applied: before.unwrap_or(self.tick),
             horizon: Nanos::MAX,
@@ -92,11 +95,16 @@ impl Coordination {
         }
     }
 
+    /// An agent is gone for good, with all that it held.
+    pub fn lost(&mut self, agent: AgentNumber) {
+        self.agents.remove(&agent);
+    }
+
     /// An agent reports.
     pub fn reported(&mut self, agent: AgentNumber, report: &Report, now: Nanos) {
         let Some(attendant) = self.agents.get_mut(&agent) else { return };
         // Nothing that has not been told can have been applied.
-        let applied = report.applied.min(self.tick);
+        let applied = report.applied.min(attendant.told_all);
         if attendant.informed.is_some_and(|informed| informed <= applied) {
             attendant.applied = attendant.applied.max(applied);
         }
@@ -190,6 +198,7 @@ impl Attendant {
         let kept: Vec<_> = self.kept.drain(..self.kept.len().min(KEPT_MAX)).collect();
         // What is settled may be dropped, so all that is to be kept has to be named before.
         if self.kept.is_empty() {
+            self.told_all = tick;
             self.told_settled = self.settled.iter().copied().min().unwrap_or(0);
             if self.told_settled > 0 {
                 self.informed.get_or_insert(tick);

@@ -24,6 +24,8 @@ pub struct Piece {
     pub kept: Option<Kept>,
     /// Whether it has been dropped, by a coordinator that may not know that any more.
     pub dropped: bool,
+    /// Whether another coordinator owned the trace before: what this one has once decided of it counts no more.
+    pub moved: bool,
 }
 
 /// What an agent reports at a time.

@@ -111,6 +111,7 @@ impl RetroactiveAgent {
             // Its coordinator has dropped it, and what comes later is dropped with it.
             State::Dropped => {}
         }
+        self.tracks.get_mut(number).moved = false;
     }
 
     /// Tells owners of traces that have been kept within the horizon that they are, if they are `unaware` of it.
@@ -128,6 +129,7 @@ impl RetroactiveAgent {
                     waited: moment.whole_seconds_until(now),
                     kept: Some(kept),
                     dropped: false,
+                    moved: false,
                 });
             }
         }

@@ -89,15 +89,19 @@ impl TailSampler {
         let slot = match found {
             Some(slot) => slot,
             None => {
-                if let Some(remembered) = pending.remembered(piece.trace_id) {
-                    if piece.kept.is_none() {
-                        let kept = remembered.kept().after(piece.digest.head());
-                        self.notices.keep(agent, piece.trace_id, kept);
-                    }
+                // One that an agent has kept is kept, whatever has been decided; that holders of it learn of that, it
+                // waits like others. So does one that has changed hands, if what was decided without all that is
+                // known is not what its holders have done.
+                let is_kept = piece.kept.is_some();
+                if !is_kept
+                    && !(piece.moved && piece.dropped)
+                    && let Some(remembered) = pending.remembered(piece.trace_id)
+                {
+                    let kept = remembered.kept().after(piece.digest.head());
+                    self.notices.keep(agent, piece.trace_id, kept);
                     return;
                 }
-                // One that an agent has kept is kept, whatever has been decided without knowing that.
-                if piece.kept.is_none() && pending.has_dropped(piece.trace_id) {
+                if !is_kept && !piece.moved && pending.has_dropped(piece.trace_id) {
                     return;
                 }
                 pending.begin(piece.trace_id, now)
