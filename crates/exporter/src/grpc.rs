@@ -20,11 +20,13 @@ use crate::{BuildError, ExporterContext};
 mod answer;
 mod channel;
 mod config;
+mod stream;
 #[cfg(test)]
 mod tests;
 
 pub use channel::{CallError, Channel};
 pub use config::{ChannelConfig, GrpcConfig, Keepalive};
+pub use stream::{Incoming, Outgoing, StalledError, StreamChannel};
 
 /// Flag and length before each message.
 const PREFIX: usize = 5;

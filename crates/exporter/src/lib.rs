@@ -37,7 +37,7 @@ mod testing;
 mod transport;
 
 pub use queue::{BatchConfig, QueueConfig, Sizer};
-pub use retry::RetryConfig;
+pub use retry::{Backoff, RetryConfig};
 pub use settings::SendingConfig;
 
 /// What all exporters of a process share.

@@ -66,20 +66,22 @@ impl RetryConfig {
     }
 }
 
-/// The pauses of one request.
+/// The pauses of one request, or of one connection.
 #[derive(Debug)]
-pub(crate) struct Backoff<'a> {
+pub struct Backoff<'a> {
     config: &'a RetryConfig,
     interval: Duration,
 }
 
 impl<'a> Backoff<'a> {
-    pub(crate) fn new(config: &'a RetryConfig) -> Self {
+    /// Begins with the first.
+    #[must_use]
+    pub fn new(config: &'a RetryConfig) -> Self {
         Self { config, interval: config.initial_interval.min(config.max_interval) }
     }
 
     /// The next pause.
-    pub(crate) fn next(&mut self, rng: &mut Rng) -> Duration {
+    pub fn next(&mut self, rng: &mut Rng) -> Duration {
         let factor = self.config.randomization_factor;
         let pause = self.interval.mul_f64(1.0 - factor + 2.0 * factor * rng.f64());
         self.interval = self.interval.mul_f64(self.config.multiplier).min(self.config.max_interval);

@@ -1,4 +1,4 @@
-//! The body of an answer: at most one piece of data, then perhaps trailers.
+//! The body of an answer: at most one piece of data, then perhaps trailers; or frames as they come.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -7,23 +7,32 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
+use tokio::sync::mpsc;
 
 /// Both protocols answer with it, so that one kind of connection serves both.
-#[derive(Debug, Default)]
-pub(crate) struct Answer {
-    data: Bytes,
-    trailers: Option<HeaderMap>,
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// What is known at once.
+    Whole { data: Bytes, trailers: Option<HeaderMap> },
+    /// What comes while the call lasts.
+    Stream(mpsc::Receiver<Frame<Bytes>>),
 }
 
 impl Answer {
     /// HTTP: data and nothing after it.
     pub(crate) fn data(data: impl Into<Bytes>) -> Self {
-        Self { data: data.into(), trailers: None }
+        Self::Whole { data: data.into(), trailers: None }
     }
 
     /// gRPC: a message and the status after it.
     pub(crate) fn with_trailers(data: impl Into<Bytes>, trailers: HeaderMap) -> Self {
-        Self { data: data.into(), trailers: Some(trailers) }
+        Self::Whole { data: data.into(), trailers: Some(trailers) }
+    }
+}
+
+impl Default for Answer {
+    fn default() -> Self {
+        Self::data(Bytes::new())
     }
 }
 
@@ -33,19 +42,27 @@ impl Body for Answer {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if !self.data.is_empty() {
-            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.data)))));
+        match &mut *self {
+            Self::Whole { data, .. } if !data.is_empty() => {
+                Poll::Ready(Some(Ok(Frame::data(std::mem::take(data)))))
+            }
+            Self::Whole { trailers, .. } => {
+                Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
+            }
+            Self::Stream(frames) => frames.poll_recv(cx).map(|frame| frame.map(Ok)),
         }
-        Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.data.is_empty() && self.trailers.is_none()
+        matches!(self, Self::Whole { data, trailers: None } if data.is_empty())
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.data.len() as u64)
+        match self {
+            Self::Whole { data, .. } => SizeHint::with_exact(data.len() as u64),
+            Self::Stream(_) => SizeHint::default(),
+        }
     }
 }

@@ -113,6 +113,17 @@ where
         Ok(None)
     }
 
+    /// Waits for the next bytes and leaves them there; whether there are none any more.
+    pub(crate) async fn are_over(&mut self) -> Result<bool, Reject> {
+        match self.next().await? {
+            Some(piece) => {
+                self.returned = piece;
+                Ok(false)
+            }
+            None => Ok(true),
+        }
+    }
+
     /// Exactly `N` bytes, or how many there were before the end.
     pub(crate) async fn exactly<const N: usize>(&mut self) -> Result<Result<[u8; N], usize>, Reject> {
         let mut bytes = [0; N];

@@ -17,7 +17,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -105,6 +105,8 @@ struct Activity {
     opened: Instant,
     /// When the last call was done, in milliseconds after `opened`.
     quiet_since: AtomicU64,
+    /// Told when a call wants the connection to end at once.
+    cut: Notify,
 }
 
 /// One call in flight.
@@ -208,6 +210,7 @@ async fn serve<S: Serve>(
         () = activity.expires(lifetime) => Err(lifetime.grace),
         // Then the receiver's own deadline bounds what is in flight.
         () = stop.cancelled() => Err(None),
+        () = activity.cut.notified() => Err(Some(Duration::ZERO)),
     };
     let result = match ended {
         Ok(result) => result,
@@ -227,7 +230,12 @@ async fn serve<S: Serve>(
 
 impl Activity {
     fn new() -> Arc<Self> {
-        Arc::new(Self { calls: AtomicUsize::new(0), opened: Instant::now(), quiet_since: AtomicU64::new(0) })
+        Arc::new(Self {
+            calls: AtomicUsize::new(0),
+            opened: Instant::now(),
+            quiet_since: AtomicU64::new(0),
+            cut: Notify::new(),
+        })
     }
 
     /// Returns when the connection has been idle or alive for too long.
@@ -276,6 +284,11 @@ impl Call {
     fn begin(activity: Arc<Activity>, ambiguity: Ambiguity) -> Self {
         activity.calls.fetch_add(1, Ordering::AcqRel);
         Self { activity, ambiguity }
+    }
+
+    /// Ends the connection at once, for a client that does not take what it is sent.
+    pub(crate) fn cut_connection(&self) {
+        self.activity.cut.notify_one();
     }
 }
 

@@ -4,6 +4,7 @@
 //! its first five bytes. Reading it here puts the bytes where they stay, inflates them under the
 //! receiver's own bounds, and sees what a generic server lets pass: a call without a message, or with two.
 
+pub(crate) mod streaming;
 pub(crate) mod unary;
 
 use std::convert::Infallible;
@@ -119,11 +120,28 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Display,
 {
+    let message = next_message(allowance, coding, &mut pieces).await?;
+    let message = message
+        .ok_or_else(|| Reject::new(Kind::Cardinality, "the call is unary: it has one message, not none"))?;
+    if pieces.next().await?.is_some() {
+        return Err(Reject::new(Kind::Cardinality, "the call is unary: it has one message, not more"));
+    }
+    Ok(message)
+}
+
+/// The next message of a call; `None` at its end.
+async fn next_message<B>(
+    allowance: &Allowance,
+    coding: Coding,
+    pieces: &mut Pieces<B>,
+) -> Result<Option<Payload>, Reject>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::fmt::Display,
+{
     let prefix = match pieces.exactly::<PREFIX>().await? {
         Ok(prefix) => prefix,
-        Err(0) => {
-            return Err(Reject::new(Kind::Cardinality, "the call is unary: it has one message, not none"));
-        }
+        Err(0) => return Ok(None),
         Err(_) => return Err(truncated()),
     };
     let [compressed, length @ ..] = prefix;
@@ -145,10 +163,7 @@ where
         gathering.push(&piece).await?;
         missing -= piece.len();
     }
-    if pieces.next().await?.is_some() {
-        return Err(Reject::new(Kind::Cardinality, "the call is unary: it has one message, not more"));
-    }
-    gathering.finish().await
+    gathering.finish().await.map(Some)
 }
 
 fn is_call(head: &request::Parts) -> bool {
@@ -185,27 +200,43 @@ fn not_grpc() -> Response<Answer> {
 }
 
 fn success(message: &[u8]) -> Response<Answer> {
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    answered(Answer::with_trailers(framed(message), trailers))
+}
+
+/// A message with its prefix.
+fn framed(message: &[u8]) -> Vec<u8> {
     let mut data = Vec::with_capacity(PREFIX + message.len());
     data.push(0);
     data.extend_from_slice(&u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes());
     data.extend_from_slice(message);
-    let mut trailers = HeaderMap::with_capacity(1);
-    trailers.insert("grpc-status", HeaderValue::from_static("0"));
-    let mut response = Response::new(Answer::with_trailers(data, trailers));
+    data
+}
+
+/// The response to a call that is served.
+fn answered(answer: Answer) -> Response<Answer> {
+    let mut response = Response::new(answer);
     response.headers_mut().insert(header::CONTENT_TYPE, GRPC);
     response.headers_mut().insert(GRPC_ACCEPT_ENCODING, ACCEPTED);
     response
 }
 
 fn failure(reject: &Reject) -> Response<Answer> {
-    let code = reject.kind.code();
-    status(&match reject.retry_after {
-        None => tonic::Status::new(code, &reject.message),
-        retry_delay => {
-            let details = RpcStatus { code: code.into(), message: reject.message.clone(), retry_delay };
-            tonic::Status::with_details(code, &reject.message, details.encode().into())
+    status(&reject.into())
+}
+
+impl From<&Reject> for tonic::Status {
+    fn from(reject: &Reject) -> Self {
+        let code = reject.kind.code();
+        match reject.retry_after {
+            None => Self::new(code, &reject.message),
+            retry_delay => {
+                let details = RpcStatus { code: code.into(), message: reject.message.clone(), retry_delay };
+                Self::with_details(code, &reject.message, details.encode().into())
+            }
         }
-    })
+    }
 }
 
 fn status(status: &tonic::Status) -> Response<Answer> {

@@ -6,12 +6,14 @@
 //! good ones is a partial success, and whatever there is no room for right now is waited for a moment and
 //! then refused with a delay after which to come back.
 //!
-//! A [`Server`] has the same connections and bounds for what others answer: [`Unary`] calls and [`Get`] requests.
+//! A [`Server`] has the same connections and bounds for what others answer: [`Unary`] calls,
+//! [`Streams`] and [`Get`] requests.
 //!
 //! Nothing that a client does can hold memory or a connection for ever: bodies, heads and handshakes have
 //! deadlines, decoders stop at the limit of what they may write, and connections and streams are counted.
 
 mod answer;
+mod auth;
 mod body;
 mod config;
 mod connection;
@@ -27,8 +29,10 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+pub use auth::BearerTokens;
 pub use config::{GrpcConfig, HttpConfig, OtlpConfig, OtlpHttpConfig};
 pub use endpoint::{Endpoint, EndpointError};
+pub use grpc::streaming::{Incoming, Outgoing, Received, StalledError, Streams};
 pub use grpc::unary::Unary;
 pub use http::get::Get;
 pub use receiver::{OtlpReceiver, Outputs};

@@ -11,9 +11,11 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::DropGuard;
 
+use crate::auth::BearerTokens;
 use crate::config::{GrpcConfig, HttpConfig};
 use crate::connection::{self, Life, Lifetime, Serve};
 use crate::endpoint::{Endpoint, Listener};
+use crate::grpc::streaming::{StreamMethods, Streams};
 use crate::grpc::unary::{Methods, Unary};
 use crate::http::get::{Get, Pages};
 
@@ -73,6 +75,23 @@ impl Server {
         service: impl Unary,
     ) -> Result<Option<SocketAddr>, StartError> {
         let methods = Methods::new(service, config, budget);
+        Ok(self.run(grpc_endpoint(owner, config, budget, &self.life, methods).await?))
+    }
+
+    /// Serves streaming calls on behalf of `owner` (`extension name`), of clients that have one of `tokens` if some
+    /// are given. The address is none for a Unix socket.
+    ///
+    /// # Errors
+    /// When the endpoint cannot be bound.
+    pub async fn streams(
+        &self,
+        owner: &str,
+        config: &GrpcConfig,
+        tokens: Option<BearerTokens>,
+        budget: &Budget,
+        service: impl Streams,
+    ) -> Result<Option<SocketAddr>, StartError> {
+        let methods = StreamMethods::new(service, config, tokens, budget, &self.life);
         Ok(self.run(grpc_endpoint(owner, config, budget, &self.life, methods).await?))
     }
 

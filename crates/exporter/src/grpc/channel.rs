@@ -1,10 +1,12 @@
 //! A client of one gRPC server, for whatever is called there.
 
+use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version, header};
+use http_body::Body;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
@@ -14,31 +16,37 @@ use tokio::time::timeout;
 use super::config::ChannelConfig;
 use super::{MAX_ANSWER, answer, prefix};
 use crate::BuildError;
-use crate::client::{self, Client, Connector, Target, Tls};
+use crate::client::{self, Connector, Target, Tls};
 use crate::transport::{Payload, explain};
 
-/// Makes calls to one server. Connections are made when one is needed.
+/// Makes unary calls to one server. Connections are made when one is needed.
 pub struct Channel {
-    client: Client,
+    caller: Caller<Payload>,
+    timeout: Option<Duration>,
+}
+
+/// Sends requests to one server, with bodies of one type.
+pub(super) struct Caller<B> {
+    client: legacy::Client<Connector, B>,
     scheme: Scheme,
     authority: Authority,
     headers: HeaderMap,
-    timeout: Option<Duration>,
 }
 
 /// Why a call has no answer.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{0}")]
-pub struct CallError(String);
+pub struct CallError(pub(super) String);
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
-impl Channel {
-    /// A channel whose calls and connection attempts may take `timeout` each. Must be called inside a runtime.
-    ///
-    /// # Errors
-    /// When the TLS settings cannot be used.
-    pub fn new(config: &ChannelConfig, timeout: Option<Duration>) -> Result<Self, BuildError> {
+impl<B> Caller<B>
+where
+    B: Body<Data: Send> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    /// A caller whose connection attempts may take `timeout` each. Must be called inside a runtime.
+    pub(super) fn new(config: &ChannelConfig, timeout: Option<Duration>) -> Result<Self, BuildError> {
         let scheme = if config.plaintext() { Scheme::HTTP } else { Scheme::HTTPS };
         let authority = config.authority();
         let target = match config.endpoint.unix_path() {
@@ -58,16 +66,41 @@ impl Channel {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(header::USER_AGENT, config.user_agent.clone());
-        if let Some(timeout) = timeout {
-            headers.insert(GRPC_TIMEOUT, timeout_value(timeout));
-        }
         let client = builder.build(Connector::new(target, tls, timeout));
-        Ok(Self { client, scheme, authority, headers, timeout })
+        Ok(Self { client, scheme, authority, headers })
+    }
+
+    /// Sends a request to `method` (`/package.Service/Method`).
+    pub(super) async fn send(
+        &self,
+        method: &'static str,
+        body: B,
+    ) -> Result<Response<Incoming>, legacy::Error> {
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::POST;
+        *request.version_mut() = Version::HTTP_2;
+        *request.uri_mut() = uri(&self.scheme, self.authority.clone(), method);
+        *request.headers_mut() = self.headers.clone();
+        self.client.request(request).await
+    }
+}
+
+impl Channel {
+    /// A channel whose calls and connection attempts may take `timeout` each. Must be called inside a runtime.
+    ///
+    /// # Errors
+    /// When the TLS settings cannot be used.
+    pub fn new(config: &ChannelConfig, timeout: Option<Duration>) -> Result<Self, BuildError> {
+        let mut caller = Caller::new(config, timeout)?;
+        if let Some(timeout) = timeout {
+            caller.headers.insert(GRPC_TIMEOUT, timeout_value(timeout));
+        }
+        Ok(Self { caller, timeout })
     }
 
     /// What every request carries beside the usual.
     pub(super) fn add_header(&mut self, name: HeaderName, value: HeaderValue) {
-        self.headers.insert(name, value);
+        self.caller.headers.insert(name, value);
     }
 
     /// Sends a message with its prefix to `method` (`/package.Service/Method`).
@@ -76,12 +109,7 @@ impl Channel {
         method: &'static str,
         payload: Payload,
     ) -> Result<Response<Incoming>, legacy::Error> {
-        let mut request = Request::new(payload);
-        *request.method_mut() = Method::POST;
-        *request.version_mut() = Version::HTTP_2;
-        *request.uri_mut() = uri(&self.scheme, self.authority.clone(), method);
-        *request.headers_mut() = self.headers.clone();
-        self.client.request(request).await
+        self.caller.send(method, payload).await
     }
 
     /// Makes a unary call of `method` (`/package.Service/Method`) and returns the message of its answer.

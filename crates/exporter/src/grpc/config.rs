@@ -1,5 +1,6 @@
 //! The keys of gRPC clients (`configgrpc`), and of the exporter `otlp`.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -115,7 +116,6 @@ impl ChannelConfig {
     /// Reads a client's mapping, but for `compression`.
     #[must_use]
     pub fn read(table: &Table<'_>) -> Self {
-        let default = Self::default();
         let endpoint = table.require("endpoint", table.string("endpoint")).and_then(|text| {
             Endpoint::parse(&text)
                 .map_err(|problem| {
@@ -124,6 +124,33 @@ impl ChannelConfig {
                 })
                 .ok()
         });
+        let settings = Self::read_settings(table);
+        Self { endpoint: endpoint.unwrap_or(settings.endpoint), ..settings }
+    }
+
+    /// The same for the server at `endpoint`.
+    ///
+    /// # Errors
+    /// What is wrong with the endpoint, to be put after it.
+    pub fn with_endpoint(&self, endpoint: &str) -> Result<Self, &'static str> {
+        Ok(Self { endpoint: Endpoint::parse(endpoint)?, ..self.clone() })
+    }
+
+    /// The same for one of the addresses of the server that is called `name` (`host:port`) in requests and
+    /// certificates.
+    ///
+    /// # Errors
+    /// What is wrong with the name, to be put after it.
+    pub fn with_address(&self, name: &str, address: SocketAddr) -> Result<Self, &'static str> {
+        let named = self.with_endpoint(name)?;
+        let authority = Some(named.authority());
+        Ok(Self { authority, ..named.with_endpoint(&address.to_string())? })
+    }
+
+    /// Reads what a client's mapping has beside `endpoint` and `compression`.
+    #[must_use]
+    pub fn read_settings(table: &Table<'_>) -> Self {
+        let default = Self::default();
         table.accept("balancer_name", "there is one connection, to the first address that answers");
         table.accept("wait_for_ready", "a call that finds no connection is retried");
         table.accept("read_buffer_size", "answers are a few bytes");
@@ -133,7 +160,7 @@ impl ChannelConfig {
             }
         }
         Self {
-            endpoint: endpoint.unwrap_or(default.endpoint),
+            endpoint: default.endpoint,
             tls: table.table("tls").map_or(default.tls, |tls| ClientTls::read(&tls)),
             headers: headers::read_metadata(table),
             user_agent: headers::read_value(table, "user_agent").unwrap_or(default.user_agent),
