@@ -9,6 +9,7 @@
 
 mod agent;
 mod coordination;
+mod disk;
 pub mod key;
 mod members;
 pub mod message;
@@ -18,4 +19,5 @@ mod tests;
 
 pub use agent::{AgentSettings, Counts, RetroactiveAgent};
 pub use coordination::Coordination;
+pub use disk::{DiskError, DiskTier};
 pub use members::Members;

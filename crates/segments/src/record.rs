@@ -85,6 +85,18 @@ impl Address {
     pub(crate) fn position(self) -> u64 {
         self.0.get()
     }
+
+    /// The address as a number, which is never zero.
+    #[must_use]
+    pub fn to_bits(self) -> u64 {
+        self.position()
+    }
+
+    /// The address that is this number; none is zero.
+    #[must_use]
+    pub fn from_bits(bits: u64) -> Option<Self> {
+        NonZeroU64::new(bits).map(Self)
+    }
 }
 
 impl fmt::Display for Address {

@@ -5,6 +5,7 @@
 //! What a clause of the coordinator's program decides is kept without asking. When there is no room, the oldest
 //! undecided traces go, the least random first. Time comes from the caller.
 
+mod durable;
 mod owner;
 mod reporting;
 mod room;
@@ -73,7 +74,11 @@ pub struct RetroactiveAgent {
     /// When bytes of spans were last counted, and how many have come since.
     metered: Nanos,
     arrived_bytes: u64,
+    /// Bytes of spans that may wait.
+    capacity: u64,
     horizon: Nanos,
+    /// Whether it is about to end.
+    leaving: bool,
     now: Nanos,
 }
 
@@ -127,7 +132,9 @@ impl RetroactiveAgent {
             counts: Counts::default(),
             metered: 0,
             arrived_bytes: 0,
+            capacity: settings.pending_bytes as u64,
             horizon: HORIZON_MAX,
+            leaving: false,
             now: 0,
             settings,
         }
@@ -149,6 +156,7 @@ impl RetroactiveAgent {
         self.make_room(out);
         self.release_held(now, out);
         self.pending.write_leaving(out);
+        self.make_disk_room(out);
         self.pending.store.shrink_to(self.settings.pending_bytes);
     }
 
@@ -218,19 +226,29 @@ impl RetroactiveAgent {
         let is_pending = |number: SlotNumber| traces.slot(number).place.is_some();
         let owner = &mut self.owners[index];
         owner.settle(index, decisions.settled, decisions.tick, &mut self.tracks, is_pending);
-        for number in owner.stable(index, decisions.stable, &self.tracks, is_pending) {
+        let dropped = owner.dropped_by(decisions.tick).to_vec();
+        let stable = owner.stable(index, decisions.stable, &self.tracks, is_pending);
+        self.mark_dropped(&dropped);
+        for number in stable {
             self.pending.store.schedule.remove(&mut self.pending.store.traces, number);
             self.pending.discard(number);
         }
-        owner.applied = decisions.tick;
+        self.owners[index].applied = decisions.tick;
         self.pending.release_gone();
         self.release_held(now, out);
         self.pending.write_leaving(out);
+        self.make_disk_room(out);
+        // What is acknowledged next is as durable as the spans.
+        self.pending.store.flush();
     }
 
     /// Keeps a trace because the coordinator `index` has said so.
     fn keep_told(&mut self, index: usize, key: TraceKey, kept: Kept, out: &mut Vec<Output>) {
         let trace_id = key.to_trace_id();
+        // Who is not the owner any more has decided on evidence that is not all there is.
+        if self.members.owner(key) != Some(index) {
+            return;
+        }
         let Some(number) = self.pending.store.traces.find(trace_id) else {
             // Its spans may still come.
             if self.pending.remembered(trace_id).is_none() {
@@ -240,8 +258,7 @@ impl RetroactiveAgent {
             return;
         };
         let slot = self.pending.store.traces.slot(number);
-        // Who is not the owner any more has decided on evidence that is not all there is.
-        if slot.place.is_some() && self.tracks.get(number).owner == Some(index) {
+        if slot.place.is_some() {
             let kept = kept.after(slot.digest.head());
             self.keep(number, kept, out);
         }
@@ -253,12 +270,10 @@ impl RetroactiveAgent {
         store.schedule.remove(&mut store.traces, number);
         let slot = store.traces.slot(number);
         let trace_id = slot.trace_id;
-        self.kept.push_back((Moment::of(self.now), trace_id, kept));
-        if self.kept.len() > KEPT_MAX {
-            self.kept.pop_front();
-        }
+        let randomness = slot.digest.randomness(trace_id);
+        self.note_kept(self.now, trace_id, kept);
+        self.mark_kept(trace_id, kept);
         if self.egress.is_bounded() {
-            let randomness = slot.digest.randomness(trace_id);
             self.held.insert((Reverse(randomness), number), kept);
         } else {
             self.pending.keep(number, kept, self.now, out);
@@ -354,18 +369,36 @@ impl RetroactiveAgent {
         }
     }
 
+    /// Is about to end: reports everything once more, and that it can hold nothing any longer, so that it is decided at
+    /// once.
+    pub fn leave(&mut self) {
+        self.leaving = true;
+        for number in self.pending_slots() {
+            note_grown(&mut self.tracks, &mut self.owners, number);
+        }
+    }
+
+    /// Whether nothing is undecided.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.pending_slots().into_iter().all(|number| self.tracks.get(number).state == State::Dropped)
+    }
+
     /// Gives up everything that is undecided: what a clause keeps leaves, and of the rest it is said how many spans
-    /// that were.
+    /// that were. What is on disk stays there for the next process.
     pub fn finish(&mut self, out: &mut Vec<Output>) -> u64 {
         let mut spans = 0;
         for number in self.pending_slots() {
-            spans += self.overwrite(number, out);
+            if !self.pending.store.survives(number) {
+                spans += self.overwrite(number, out);
+            }
         }
         self.pending.release_gone();
         for (&(_, number), &kept) in &std::mem::take(&mut self.held) {
             self.pending.keep(number, kept, self.now, out);
         }
         self.pending.write_leaving(out);
+        self.pending.store.flush();
         spans
     }
 

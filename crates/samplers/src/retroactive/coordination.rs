@@ -34,7 +34,9 @@ struct Attendant {
     /// Traces that it is to keep.
     kept: VecDeque<(TraceKey, Kept)>,
     told_settled: u64,
-    /// The tick that told of a settled window first. Before it has been applied, the agent may hold what others have
+    /// The first window that it has reported on this stream by the list of coordinators that it knows.
+    begins: u64,
+    /// The tick that told first that this is settled. Before it has been applied, the agent may hold what others have
     /// dropped.
     informed: Option<u64>,
     /// The last tick that told of everything there was to tell.
@@ -76,6 +78,7 @@ impl Coordination {
             settled: vec![0; self.shards],
             kept: VecDeque::new(),
             told_settled: 0,
+            begins: u64::MAX,
             informed: None,
             told_all: self.tick,
             // To one that was never here, nothing is that has been decided before.
@@ -109,7 +112,9 @@ impl Coordination {
             attendant.applied = attendant.applied.max(applied);
         }
         attendant.horizon = Nanos::try_from(report.horizon.as_nanos()).unwrap_or(Nanos::MAX);
-        attendant.members = Some(report.members);
+        if attendant.members.replace(report.members) != Some(report.members) {
+            (attendant.begins, attendant.informed) = (report.window, None);
+        }
         let differing = self.lists_differ();
         if differing && !self.differing {
             self.unsure_since = now;
@@ -200,7 +205,7 @@ impl Attendant {
         if self.kept.is_empty() {
             self.told_all = tick;
             self.told_settled = self.settled.iter().copied().min().unwrap_or(0);
-            if self.told_settled > 0 {
+            if self.told_settled >= self.begins {
                 self.informed.get_or_insert(tick);
             }
         }

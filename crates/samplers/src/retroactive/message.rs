@@ -24,7 +24,8 @@ pub struct Piece {
     pub kept: Option<Kept>,
     /// Whether it has been dropped, by a coordinator that may not know that any more.
     pub dropped: bool,
-    /// Whether another coordinator owned the trace before: what this one has once decided of it counts no more.
+    /// Whether another coordinator owned the trace before: what this one has once decided of it stands only if no holder
+    /// says that it is kept or dropped.
     pub moved: bool,
 }
 

@@ -16,7 +16,7 @@ use super::recent::{Recent, RecentSet};
 use super::sampler::{Output, Remember};
 use super::stamp::{Stamp, Stamps};
 use super::stats::Stats;
-use super::store::{Flags, Nanos, Slot, SlotNumber, Store};
+use super::store::{Flags, Nanos, Recalled, Slot, SlotNumber, Store};
 
 /// The undecided traces of one shard, and its memory of decisions.
 pub(crate) struct Pending {
@@ -157,6 +157,11 @@ impl Pending {
         self.kept.insert(self.store.traces.identity(trace_id), Remembered::new(kept, now));
     }
 
+    /// Forgets that a trace is kept, and says how it was.
+    pub(crate) fn forget_kept(&mut self, trace_id: TraceId) -> Option<Kept> {
+        self.kept.remove(self.store.traces.identity(trace_id)).map(Remembered::kept)
+    }
+
     /// Whether a trace has been dropped, as far as that is remembered.
     pub(crate) fn has_dropped(&self, trace_id: TraceId) -> bool {
         self.dropped.contains(self.store.traces.identity(trace_id))
@@ -194,13 +199,19 @@ impl Pending {
         self.gone.clear();
     }
 
-    /// Takes traces out, undecided, as a request of their spans.
+    /// Remembers that a trace has been dropped.
+    pub(crate) fn remember_dropped(&mut self, trace_id: TraceId) {
+        self.dropped.insert(self.store.traces.identity(trace_id));
+    }
+
+    /// Takes traces out, undecided, as a request of their spans in memory.
     pub(crate) fn take_back(&mut self, numbers: &[SlotNumber], stamp: &Stamp) -> Vec<u8> {
         for &number in numbers {
             self.store.schedule.remove(&mut self.store.traces, number);
         }
         let mut splicer = Splicer::default();
-        numbers.iter().for_each(|&number| self.store.splice(number, stamp, &mut splicer));
+        let recalled = Recalled::default();
+        numbers.iter().for_each(|&number| self.store.splice(number, stamp, &recalled, &mut splicer));
         self.stats.traces -= numbers.len() as u64;
         self.stats.pending_spans -= splicer.items() as u64;
         let request = splicer.finish(|envelope| {
@@ -249,7 +260,7 @@ impl Pending {
         digest.predicates |= of_envelope;
         self.workspace.collected.clear();
         let mut root = false;
-        let mut flags = Flags { elided: true, trace_state: false };
+        let mut flags = Flags { elided: true, ..Flags::default() };
         for span in run {
             let body = body(request, span);
             let asked =
@@ -273,6 +284,9 @@ impl Pending {
         }
         self.stats.pending_spans += run.len() as u64;
         let bodies = run.iter().map(|span| body(request, span));
+        if self.store.append_to_disk(slot, envelope, flags.trace_state, now_unix_nano, bodies.clone()) {
+            return root;
+        }
         if flags.elided {
             self.store.append(
                 slot,
@@ -291,20 +305,22 @@ impl Pending {
         if self.leaving.is_empty() {
             return;
         }
+        let recalled = self.store.recall(self.leaving.iter().map(|&(slot, _)| slot));
         let stamps = self.stamps.of(self.leaving.iter().map(|&(_, kept)| kept), false);
         let mut splicer = Splicer::default();
         for (slot, kept) in &self.leaving {
-            self.store.splice(*slot, &stamps[kept], &mut splicer);
+            self.store.splice(*slot, &stamps[kept], &recalled, &mut splicer);
         }
         let spans = splicer.items();
         let request = splicer.finish(|envelope| {
             let (resource, scope) = self.store.envelopes.parts(envelope);
             (std::iter::once(resource), std::iter::once(scope))
         });
-        self.stats.pending_spans -= spans as u64;
+        self.stats.pending_spans -= spans as u64 + recalled.lost_spans();
         out.push(Output { request, spans });
         let slots: Vec<_> = self.leaving.drain(..).map(|(slot, _)| slot).collect();
         self.store.release(&slots);
+        self.store.flush();
         self.leaving_bytes = 0;
     }
 

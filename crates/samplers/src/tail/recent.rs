@@ -63,6 +63,18 @@ impl<V: Copy> Recent<V> {
         find(&self.young).or_else(|| find(&self.old))
     }
 
+    /// Forgets the decision on a trace, and says what it was, if it is remembered.
+    pub(crate) fn remove(&mut self, trace_id: TraceId) -> Option<V> {
+        let fingerprint = self.hasher.hash_one(trace_id);
+        let remove = |table: &mut HashTable<(u64, V)>| {
+            let entry = table.find_entry(fingerprint, |entry| entry.0 == fingerprint).ok()?;
+            Some(entry.remove().0.1)
+        };
+        let young = remove(&mut self.young);
+        let old = remove(&mut self.old);
+        young.or(old)
+    }
+
     /// Bytes allocated.
     pub(crate) fn allocated(&self) -> usize {
         self.young.allocation_size() + self.old.allocation_size()

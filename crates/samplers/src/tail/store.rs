@@ -1,15 +1,18 @@
-//! Where pending traces wait: spans in a log, envelopes once each, one slot a trace.
+//! Where pending traces wait: spans in a log, in memory or on disk, envelopes once each, one slot a trace.
 
+pub(crate) mod disk;
 mod envelopes;
 mod fingerprints;
 mod holders;
 mod interner;
 mod log;
 mod schedule;
+mod spill;
 mod traces;
 
 use forebay_otlp::{Splicer, TraceId};
 
+use self::disk::{Disk, Stub};
 use self::envelopes::EnvelopeTable;
 use self::fingerprints::FingerprintTable;
 pub use self::holders::AgentNumber;
@@ -18,6 +21,7 @@ use self::log::{Address, Log, Released};
 pub(crate) use self::log::{Flags, LOG_BYTES_MAX, SEGMENT_BYTES};
 pub use self::schedule::Nanos;
 use self::schedule::Schedule;
+pub(crate) use self::spill::Recalled;
 use self::traces::TraceTable;
 pub(crate) use self::traces::{Slot, SlotNumber};
 use super::fingerprint::Fingerprints;
@@ -33,6 +37,8 @@ pub(crate) struct Store {
     pub(crate) fingerprints: FingerprintTable,
     pub(crate) holders: HolderTable,
     pub(crate) schedule: Schedule,
+    /// Where spans go instead of the log, if there is a disk tier.
+    pub(crate) disk: Option<Box<Disk>>,
 }
 
 /// When the log needs cleaning, releasing a trace cleans a segment, and one more for this many of its bytes.
@@ -49,6 +55,7 @@ impl Store {
             fingerprints: FingerprintTable::default(),
             holders: HolderTable::default(),
             schedule: Schedule::new(tick),
+            disk: None,
         }
     }
 
@@ -66,8 +73,14 @@ impl Store {
         self.envelopes.retain(envelope);
     }
 
-    /// Hands the spans of a trace to `splicer`, stamped, in order of arrival.
-    pub(crate) fn splice<'a>(&'a self, number: SlotNumber, stamp: &'a Stamp, splicer: &mut Splicer<'a>) {
+    /// Hands the spans of a trace to `splicer`, stamped, in order of arrival: those in memory, and those `recalled`.
+    pub(crate) fn splice<'a>(
+        &'a self,
+        number: SlotNumber,
+        stamp: &'a Stamp,
+        recalled: &'a Recalled,
+        splicer: &mut Splicer<'a>,
+    ) {
         let slot = self.traces.slot(number);
         let mut records: Vec<_> = self.records(slot.last).collect();
         records.reverse();
@@ -75,12 +88,14 @@ impl Store {
             let record = self.log.record(address);
             let resource = self.envelopes.resource(record.envelope);
             let trace_id = record.flags.elided.then_some(slot.trace_id);
-            for span in record.spans() {
-                splicer.push(
-                    resource,
-                    record.envelope,
-                    stamp.apply(trace_id, span, record.flags.trace_state),
-                );
+            let mut push = |span| {
+                let piece = stamp.apply(trace_id, span, record.flags.trace_state);
+                splicer.push(resource, record.envelope, piece);
+            };
+            if record.flags.on_disk {
+                Stub::of(&record).into_iter().flat_map(|stub| recalled.spans(stub)).for_each(push);
+            } else {
+                record.spans().for_each(&mut push);
             }
         }
     }
@@ -106,6 +121,11 @@ impl Store {
             debug_assert!(slot.place.is_none(), "a trace that is released is not due any more");
             let mut next = slot.last;
             let mut released = 0;
+            if let Some(disk) = &mut self.disk {
+                let records = std::iter::successors(next, |&address| self.log.record(address).previous);
+                let stubs = records.filter_map(|address| Stub::of(&self.log.record(address)));
+                disk.give_up(slot.trace_id, stubs.map(|stub| stub.address));
+            }
             while let Some(address) = next {
                 let Released { previous, envelope, bytes } = self.log.release(address);
                 self.envelopes.release(envelope);
@@ -116,6 +136,9 @@ impl Store {
             self.holders.release(number);
             self.traces.vacate(number);
             self.clean(1 + released / RELEASED_BYTES_PER_CLEANED);
+        }
+        if let Some(disk) = &mut self.disk {
+            disk.mark_gone();
         }
     }
 

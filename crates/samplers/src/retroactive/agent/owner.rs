@@ -70,6 +70,12 @@ impl Owner {
         }
     }
 
+    /// What this tick, the last one, has dropped.
+    pub(super) fn dropped_by(&self, tick: u64) -> &[SlotNumber] {
+        let last = self.dropped.back().filter(|&&(last, _)| last == tick);
+        last.map_or(&[], |(_, slots)| slots)
+    }
+
     /// Takes out what ticks up to `stable` have dropped.
     pub(super) fn stable(
         &mut self,

@@ -13,7 +13,7 @@ use crate::tail::stamp::Stamp;
 use crate::tail::store::{Nanos, SlotNumber};
 
 /// Pieces in a report; the rest is for the next.
-const PIECES_MAX: usize = 1 << 18;
+const PIECES_MAX: usize = 1 << 16;
 /// Windows that may be unsettled: with more, only acknowledgements are reported.
 const WINDOWS_MAX: usize = 600;
 /// So many traces are asked anew at a time.
@@ -24,6 +24,7 @@ impl RetroactiveAgent {
     /// program.
     pub fn report(&mut self, name: &str, now: Nanos) -> Option<Report> {
         self.now = now;
+        self.pending.store.flush();
         let index = self.owner_of(name)?;
         let program = self.program?;
         if !self.owners[index].connected || self.owners[index].program != Some(program) {
@@ -51,7 +52,7 @@ impl RetroactiveAgent {
             window,
             program,
             applied: owner.applied,
-            horizon: Duration::from_nanos(self.horizon),
+            horizon: if self.leaving { Duration::ZERO } else { Duration::from_nanos(self.horizon) },
             members: self.members.hash(),
             overwritten: self.counts.overwritten_spans,
             pieces,
@@ -71,7 +72,7 @@ impl RetroactiveAgent {
             clippy::cast_sign_loss,
             reason = "a float cast saturates, and neither is negative"
         )]
-        let horizon = (self.settings.pending_bytes as f64 / per_nano) as Nanos;
+        let horizon = (self.capacity as f64 / per_nano) as Nanos;
         let horizon = horizon.min(HORIZON_MAX);
         // A burst shortens it at once, a pause lengthens it slowly.
         self.horizon = horizon.min(self.horizon + self.horizon / 4);
@@ -111,7 +112,6 @@ impl RetroactiveAgent {
             // Its coordinator has dropped it, and what comes later is dropped with it.
             State::Dropped => {}
         }
-        self.tracks.get_mut(number).moved = false;
     }
 
     /// Tells owners of traces that have been kept within the horizon that they are, if they are `unaware` of it.
@@ -150,7 +150,10 @@ impl RetroactiveAgent {
                     (slot.trace_id, slot.digest.arrived)
                 })
                 .collect();
+            let (on_disk, spans_on_disk) = self.pending.store.detach(numbers);
+            self.pending.stats.pending_spans -= spans_on_disk;
             let request = self.pending.take_back(numbers, &Stamp::default());
+            self.retake(&on_disk, out);
             // It was spliced of spans that have been scanned before.
             let Ok(index) = SpanIndex::scan(&request) else { continue };
             self.take(&request, &index.envelopes, &index.spans, out);

@@ -17,7 +17,7 @@ pub(super) struct Track {
     pub(super) state: State,
     /// Whether there is something about it to report.
     pub(super) unreported: bool,
-    /// Whether it has changed hands since its owner was told of it.
+    /// Whether it has changed hands.
     pub(super) moved: bool,
     /// The clause by which it is kept if nobody says how.
     pub(super) clause: Option<u16>,

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use forebay_otlp::SpanIndex;
+use tempfile::TempDir;
 
 use crate::Compatibility;
 use crate::retroactive::message::{Decisions, Report};
 use crate::retroactive::program::{Program, ProgramId};
-use crate::retroactive::{AgentSettings, Coordination, Members, RetroactiveAgent};
+use crate::retroactive::{AgentSettings, Coordination, DiskTier, Members, RetroactiveAgent};
 use crate::tail::{AgentNumber, Nanos, Output, Remember, Reported, TailSampler};
 use crate::testing::{MILLISECOND, Span, Tail, decode, request, settings};
 
@@ -30,6 +31,10 @@ pub(super) struct Fleet {
 
 pub(super) struct Agent {
     pub(super) sampler: RetroactiveAgent,
+    /// When its clock was zero.
+    zero: Nanos,
+    /// Where its spans wait, if they do so on disk.
+    directory: Option<TempDir>,
     /// The coordinators that it knows.
     members: Vec<usize>,
     /// Nothing gets through to and from it before.
@@ -49,6 +54,17 @@ struct Stream {
     down: VecDeque<(Nanos, Decisions)>,
 }
 
+/// What agents know whose clock was zero then.
+fn of_agents(zero: Nanos) -> AgentSettings {
+    AgentSettings {
+        pending_bytes: 64 << 20,
+        remember_kept: Remember::Decisions(1 << 16),
+        remember_dropped: Remember::Decisions(1 << 16),
+        egress_bytes_per_second: None,
+        epoch_unix_nano: zero,
+    }
+}
+
 fn name(coordinator: usize) -> String {
     format!("coordinator-{coordinator}:4319")
 }
@@ -56,13 +72,6 @@ fn name(coordinator: usize) -> String {
 impl Fleet {
     /// So many agents and coordinators, which decide by the policies in `yaml`.
     pub(super) fn new(agents: usize, coordinators: usize, yaml: &str) -> Self {
-        let of_agents = AgentSettings {
-            pending_bytes: 64 << 20,
-            remember_kept: Remember::Decisions(1 << 16),
-            remember_dropped: Remember::Decisions(1 << 16),
-            egress_bytes_per_second: None,
-            epoch_unix_nano: 0,
-        };
         let members: Vec<_> = (0..coordinators).collect();
         let mut fleet = Self {
             now: 0,
@@ -75,11 +84,41 @@ impl Fleet {
             yaml: yaml.to_owned(),
         };
         for index in 0..agents {
-            let sampler = RetroactiveAgent::new(of_agents);
-            fleet.agents.push(Agent { sampler, members: Vec::new(), cut_until: 0 });
+            let sampler = RetroactiveAgent::new(of_agents(0));
+            fleet.agents.push(Agent { sampler, zero: 0, directory: None, members: Vec::new(), cut_until: 0 });
             fleet.know(index, &members);
         }
         fleet
+    }
+
+    /// Lets the spans of all agents wait on disk.
+    pub(super) fn with_disks(mut self) -> Self {
+        for index in 0..self.agents.len() {
+            self.agents[index].directory = Some(tempfile::tempdir().unwrap());
+            self.restart_agent(index, 0);
+        }
+        self
+    }
+
+    /// Kills an agent, which is back at once and connects after a while. Of what it held it has what is on disk.
+    /// Returns how many spans those are.
+    pub(super) fn restart_agent(&mut self, index: usize, time: Nanos) -> u64 {
+        self.cut_agent(index, time);
+        let now = self.now;
+        let agent = &mut self.agents[index];
+        agent.zero = now;
+        agent.sampler = RetroactiveAgent::new(of_agents(now));
+        let mut out = Vec::new();
+        let mut recovered = 0;
+        if let Some(directory) = &agent.directory {
+            let (tier, _) = DiskTier::open(directory.path(), 64 << 20, [1; 16]).unwrap();
+            agent.sampler = RetroactiveAgent::with_disk(of_agents(now), tier);
+            recovered = agent.sampler.recover(0, &mut out);
+        }
+        let members = agent.members.clone();
+        self.deliver(out);
+        self.know(index, &members);
+        recovered
     }
 
     /// Gives an agent a list of coordinators.
@@ -97,7 +136,8 @@ impl Fleet {
         let request = request(spans);
         let index = SpanIndex::scan(&request).unwrap();
         let mut out = Vec::new();
-        self.agents[agent].sampler.accept(&request, &index.envelopes, &index.spans, self.now, &mut out);
+        let Agent { sampler, zero, .. } = &mut self.agents[agent];
+        sampler.accept(&request, &index.envelopes, &index.spans, self.now - *zero, &mut out);
         self.deliver(out);
     }
 
@@ -132,6 +172,7 @@ impl Fleet {
         self.report();
         self.decide();
         self.tell();
+        self.agents.iter_mut().for_each(|agent| agent.sampler.flush());
     }
 
     pub(super) fn run(&mut self, time: Nanos) {
@@ -157,11 +198,11 @@ impl Fleet {
                 }
                 let number = AgentNumber(u32::try_from(index).unwrap());
                 self.coordinators[coordinator].coordination.joined(number);
-                let sampler = &mut self.agents[index].sampler;
+                let Agent { sampler, zero, .. } = &mut self.agents[index];
                 sampler.connected(&name(coordinator));
                 sampler.follows(&name(coordinator), PROGRAM);
                 let mut out = Vec::new();
-                sampler.set_program(PROGRAM, &self.program, self.now, &mut out).unwrap();
+                sampler.set_program(PROGRAM, &self.program, self.now - *zero, &mut out).unwrap();
                 self.deliver(out);
                 let stream = Stream { number, up: VecDeque::new(), down: VecDeque::new() };
                 self.streams.insert((index, coordinator), stream);
@@ -173,10 +214,10 @@ impl Fleet {
     fn report(&mut self) {
         for (&(agent, coordinator), stream) in &mut self.streams {
             let turn = self.now / STEP + agent as u64 * 3;
-            let sampler = &mut self.agents[agent].sampler;
-            sampler.meter(self.now);
+            let Agent { sampler, zero, .. } = &mut self.agents[agent];
+            sampler.meter(self.now - *zero);
             if turn.is_multiple_of(10)
-                && let Some(report) = sampler.report(&name(coordinator), self.now)
+                && let Some(report) = sampler.report(&name(coordinator), self.now - *zero)
             {
                 stream.up.push_back((self.now + self.delay, report));
             }
@@ -215,7 +256,8 @@ impl Fleet {
         }
         for (&(agent, coordinator), stream) in &mut self.streams {
             while let Some((_, decisions)) = stream.down.pop_front_if(|(at, _)| *at <= now) {
-                self.agents[agent].sampler.decided(&name(coordinator), &decisions, now, &mut out);
+                let Agent { sampler, zero, .. } = &mut self.agents[agent];
+                sampler.decided(&name(coordinator), &decisions, now - *zero, &mut out);
             }
         }
         self.deliver(out);

@@ -40,13 +40,15 @@ pub enum Notice {
     Settled(AgentNumber, u64),
 }
 
-/// What an agent has done with its spans of a trace that is pending here.
+/// What is done already with spans of a trace that is pending here: what stands later outweighs what stands earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Claim {
-    /// They have left, or are about to.
-    Kept(Kept),
-    /// They have been dropped, as this or another coordinator once decided.
+    /// What has been decided here before the trace went to another coordinator and came back: `None` if it was dropped.
+    Decided(Option<Kept>),
+    /// A holder has dropped them, as this or another coordinator once decided.
     Dropped,
+    /// They have left a holder, or are about to.
+    Kept(Kept),
 }
 
 /// Who is to be told what.
@@ -67,14 +69,15 @@ impl TailSampler {
             self.merge_piece(reported, piece);
         }
         // A trace waits no longer than that, whoever was the first to know of it.
-        let due = self.pending.store.schedule.ceil(now.saturating_add(self.settings.decision_wait));
-        self.notices.windows.push_back((due, reported.agent, reported.window));
+        let wait = self.settings.decision_wait.min(reported.horizon / 2);
+        let due = self.pending.store.schedule.ceil(now.saturating_add(wait));
+        self.notices.open(due, reported.agent, reported.window);
         self.settle(out);
     }
 
     /// Decides nothing before `until`, as far as there is room: the fleet may know more than has been told.
     pub fn hold(&mut self, until: Nanos) {
-        self.held_until = self.held_until.max(until);
+        self.held_until = until;
     }
 
     /// What agents are to be told since the last call, in order.
@@ -90,21 +93,24 @@ impl TailSampler {
             Some(slot) => slot,
             None => {
                 // One that an agent has kept is kept, whatever has been decided; that holders of it learn of that, it
-                // waits like others. So does one that has changed hands, if what was decided without all that is
-                // known is not what its holders have done.
-                let is_kept = piece.kept.is_some();
-                if !is_kept
-                    && !(piece.moved && piece.dropped)
-                    && let Some(remembered) = pending.remembered(piece.trace_id)
-                {
+                // waits like others. So does one that has changed hands: holders may have done other than was decided
+                // here.
+                let is_open = piece.kept.is_some() || piece.moved;
+                if !is_open && let Some(remembered) = pending.remembered(piece.trace_id) {
                     let kept = remembered.kept().after(piece.digest.head());
                     self.notices.keep(agent, piece.trace_id, kept);
                     return;
                 }
-                if !is_kept && !piece.moved && pending.has_dropped(piece.trace_id) {
+                let has_dropped = pending.has_dropped(piece.trace_id);
+                if !is_open && has_dropped {
                     return;
                 }
-                pending.begin(piece.trace_id, now)
+                let kept = pending.forget_kept(piece.trace_id);
+                let slot = pending.begin(piece.trace_id, now);
+                if kept.is_some() || has_dropped {
+                    self.claims.insert(slot, Claim::Decided(kept));
+                }
+                slot
             }
         };
         let (spans, bytes) = pending.store.holders.hold(slot, agent, piece.digest.spans, piece.digest.bytes);
@@ -119,20 +125,20 @@ impl TailSampler {
         }
         let added = Added { slot, first: found.is_none(), root: piece.digest.root };
         self.settings.reconsider(&mut pending.store, added, now, &mut self.touched);
-        match piece.kept {
-            Some(kept) => {
-                let kept = match self.claims.get(&slot) {
-                    Some(Claim::Kept(other)) => kept.or(*other),
-                    _ => kept,
-                };
-                self.claims.insert(slot, Claim::Kept(kept));
-            }
-            None if piece.dropped => {
-                self.claims.entry(slot).or_insert(Claim::Dropped);
-            }
-            None => {}
-        }
+        self.claim(slot, piece);
         self.hasten(slot, reported.horizon, piece.waited);
+    }
+
+    /// Takes note of what a holder has done.
+    fn claim(&mut self, slot: SlotNumber, piece: &Piece) {
+        let known = self.claims.get(&slot);
+        let claim = match (piece.kept, known) {
+            (Some(kept), Some(Claim::Kept(other))) => Claim::Kept(kept.or(*other)),
+            (Some(kept), _) => Claim::Kept(kept),
+            (None, None | Some(Claim::Decided(_))) if piece.dropped => Claim::Dropped,
+            _ => return,
+        };
+        self.claims.insert(slot, claim);
     }
 
     /// Lets a trace be decided before half of a holder's horizon has passed since its spans came there.
@@ -153,11 +159,11 @@ impl TailSampler {
     pub(super) fn heed(&mut self, slot: SlotNumber, decision: Decision) -> Decision {
         let claimed = if self.claims.is_empty() { None } else { self.claims.remove(&slot) };
         match (decision, claimed) {
-            (Decision::NotSampled | Decision::Dropped, Some(Claim::Kept(kept))) => {
+            // Also how it is kept: who has decided that may have known more.
+            (_, Some(Claim::Kept(kept) | Claim::Decided(Some(kept)))) => {
                 Decision::Keep(kept.after(self.pending.store.traces.slot(slot).digest.head()))
             }
-            (Decision::Keep(kept), Some(Claim::Kept(claimed))) => Decision::Keep(kept.or(claimed)),
-            (Decision::Keep(_), Some(Claim::Dropped)) => Decision::NotSampled,
+            (Decision::Keep(_), Some(Claim::Dropped | Claim::Decided(None))) => Decision::NotSampled,
             (Decision::Keep(kept), None) if self.shed != Threshold::ALWAYS => {
                 let trace = self.pending.store.traces.slot(slot);
                 let stays = self.shed.keeps(trace.digest.randomness(trace.trace_id));
@@ -179,6 +185,12 @@ impl TailSampler {
 impl Notices {
     fn keep(&mut self, agent: AgentNumber, trace_id: TraceId, kept: Kept) {
         self.waiting.push(Notice::Keep(agent, TraceKey::of(trace_id), kept));
+    }
+
+    /// A window is settled when everything is decided that is due until then.
+    fn open(&mut self, due: Nanos, agent: AgentNumber, window: u64) {
+        let place = self.windows.partition_point(|&(other, ..)| other <= due);
+        self.windows.insert(place, (due, agent, window));
     }
 
     /// When the next window is settled.

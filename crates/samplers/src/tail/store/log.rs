@@ -114,6 +114,11 @@ impl Log {
         Record::read(&self.segments[address.segment() as usize].bytes[address.offset()..])
     }
 
+    /// Replaces the first span of the record at `address` by as many bytes.
+    pub(crate) fn overwrite(&mut self, address: Address, span: &[u8]) {
+        record::span_mut(self.bytes_mut(address)).copy_from_slice(span);
+    }
+
     /// Gives up the record at `address`. All of its trace's have to go.
     pub(crate) fn release(&mut self, address: Address) -> Released {
         let Record { previous, next, envelope, length, .. } = self.record(address);

@@ -1,7 +1,7 @@
 //! How a record lies in its segment.
 //!
 //! ```text
-//! previous: u32 | next: u32 | envelope << 1 | newest: varint | payload length << 2 | flags: varint | payload | padding to 4
+//! previous: u32 | next: u32 | envelope << 1 | newest: varint | payload length << 3 | flags: varint | payload | padding to 4
 //! payload = (length: varint, span message)*
 //! ```
 //!
@@ -47,6 +47,8 @@ pub(crate) struct Flags {
     pub(crate) elided: bool,
     /// Some span has a `trace_state`.
     pub(crate) trace_state: bool,
+    /// The spans are on disk, and the payload says where.
+    pub(crate) on_disk: bool,
 }
 
 /// Records start at multiples of this.
@@ -66,7 +68,7 @@ impl<'a> Record<'a> {
         let (length, rest) = take_varint(rest);
         // All were written by `write` from a `u32` and a `usize`.
         #[expect(clippy::cast_possible_truncation, reason = "written from a u32 and a usize")]
-        let (envelope, payload) = (envelope as u32, (length >> 2) as usize);
+        let (envelope, payload) = (envelope as u32, (length >> 3) as usize);
         let newest = envelope & 1 != 0;
         Self {
             previous: Address::from_bits(previous),
@@ -116,7 +118,7 @@ pub(super) fn write<'a>(
     bytes.extend_from_slice(&Address::to_bits(previous).to_le_bytes());
     bytes.extend_from_slice(&trace.to_bits().to_le_bytes());
     put_varint(bytes, u64::from(envelope) << 1 | 1);
-    put_varint(bytes, (payload as u64) << 2 | flags.bits());
+    put_varint(bytes, (payload as u64) << 3 | flags.bits());
     for span in spans {
         put_varint(bytes, span.len() as u64);
         bytes.extend_from_slice(span);
@@ -143,13 +145,24 @@ pub(super) fn release(bytes: &mut [u8]) {
     bytes[4..8].fill(0);
 }
 
+/// The first span of the record that `bytes` start with.
+pub(super) fn span_mut(bytes: &mut [u8]) -> &mut [u8] {
+    let (_, rest) = take_varint(&bytes[ENVELOPE..]);
+    let (_, rest) = take_varint(rest);
+    let (length, rest) = take_varint(rest);
+    let start = bytes.len() - rest.len();
+    #[expect(clippy::cast_possible_truncation, reason = "written from a usize")]
+    let end = start + length as usize;
+    &mut bytes[start..end]
+}
+
 impl Flags {
     fn bits(self) -> u64 {
-        u64::from(self.elided) | u64::from(self.trace_state) << 1
+        u64::from(self.elided) | u64::from(self.trace_state) << 1 | u64::from(self.on_disk) << 2
     }
 
     fn from_bits(bits: u64) -> Self {
-        Self { elided: bits & 1 != 0, trace_state: bits & 2 != 0 }
+        Self { elided: bits & 1 != 0, trace_state: bits & 2 != 0, on_disk: bits & 4 != 0 }
     }
 }
 

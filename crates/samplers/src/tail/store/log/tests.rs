@@ -153,7 +153,7 @@ proptest! {
         for (number, step) in (0_u8..=255).cycle().zip(steps) {
             match step {
                 Step::Append { trace, spans, envelope, flags: (elided, trace_state) } => {
-                    let flags = Flags { elided, trace_state };
+                    let flags = Flags { elided, trace_state, on_disk: false };
                     let spans: Vec<_> = spans.into_iter().map(|length| vec![number; length]).collect();
                     let previous = traces.lasts.get(&trace).copied();
                     let address = traces.append(trace, envelope, flags, &spans);
