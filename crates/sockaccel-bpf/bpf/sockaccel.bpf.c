@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+/*
+ * Two TCP sockets of one kernel that are each other's peer hand their bytes over without the TCP stack.
+ *
+ * PAIRING. When a connection is established, each end enters SOCKETS and PEERS under {snd_nxt, rcv_nxt, ports};
+ * its peer is where the two numbers are swapped. The numbers are the same whatever namespace, address family or
+ * NAT lies between, and nobody else has them; an end whose numbers somebody rewrites finds no peer.
+ *
+ * A DIRECTION is what one socket sends. Its first message decides, once: the peer is there and is redirected to,
+ * or it is TCP for good. A receiver takes redirected bytes before TCP's, so a direction may go from redirection to
+ * TCP at any time and stays in order, but must never go back.
+ *
+ *	undecided --peer found--> redirected --receiver does not read, failure, switched off--> TCP
+ *	undecided --no peer, bytes sent past the program------------------------------------> TCP
+ *
+ * A RECEIVER that may hold redirected bytes must stay in the map, or they are lost. One that nobody redirects to
+ * must leave it, since a socket in the map is slower. One word of its entry, changed only by compare-and-swap,
+ * says which:
+ *
+ *	OPEN --a sender decides for it--> TARGET
+ *	OPEN --data acknowledged, and no peer has shown up, or what it sends has gone back to TCP--> GONE
+ */
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <stdbool.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "sockaccel.h"
+
+/* From the kernel's headers that cannot be included here. */
+#define SOL_SOCKET 1
+#define SO_ZEROCOPY 60
+#define SOL_TCP 6
+#define TCP_ULP 31
+#define ENOENT 2
+#define E2BIG 7
+
+#define MAX_SOCKETS 131072
+#define MAX_PORTS 1024
+
+#define HOOKS (BPF_SOCK_OPS_RTT_CB_FLAG | BPF_SOCK_OPS_STATE_CB_FLAG | BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG)
+
+/* Of the kernel's own types just what is read here; where it lies is settled when the programs are loaded. */
+struct sock {
+	struct {
+		struct {
+			int counter;
+		} rmem_alloc;
+	} sk_backlog;
+	int sk_rcvbuf;
+	int sk_sndbuf;
+} __attribute__((preserve_access_index));
+
+struct key {
+	__u32 snd_nxt;
+	__u32 rcv_nxt;
+	__u32 ports; /* the client's above the server's; in mesh mode the latter is 0 */
+};
+
+enum receiver { OPEN, TARGET, GONE };
+
+struct peer {
+	__u64 sock; /* struct sock *, only ever read through a helper that tolerates its being freed */
+	__u32 receiver;
+	__u32 reserved;
+};
+
+enum direction { UNDECIDED, REDIRECTED, TCP };
+
+struct connection {
+	struct key own;
+	struct key peer;
+	__u32 direction;
+	__u32 others_hooks; /* callbacks that somebody else had asked for before */
+	__u64 peer_sock;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, MAX_SOCKETS);
+	__type(key, struct key);
+	__type(value, __u32);
+} SOCKETS SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_SOCKETS);
+	__type(key, struct key);
+	__type(value, struct peer);
+} PEERS SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct connection);
+} CONNECTIONS SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_PORTS);
+	__type(key, __u16);
+	__type(value, __u8);
+} PORTS SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct config);
+} CONFIG SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, COUNTERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} STATS SEC(".maps");
+
+static __always_inline void count(__u32 counter, __u64 more)
+{
+	__u64 *value = bpf_map_lookup_elem(&STATS, &counter);
+
+	if (value)
+		*value += more;
+}
+
+static __always_inline struct config *configuration(void)
+{
+	__u32 only = 0;
+
+	return bpf_map_lookup_elem(&CONFIG, &only);
+}
+
+/* A direction that is TCP from now on, and why. */
+static __always_inline void demote(struct connection *connection, __u32 why)
+{
+	count(connection->direction == REDIRECTED ? why : DIRECTIONS_MISSED, 1);
+	connection->direction = TCP;
+}
+
+/* Whether a socket has not closed its own half. */
+static __always_inline bool may_send(__u32 state)
+{
+	return state == BPF_TCP_ESTABLISHED || state == BPF_TCP_CLOSE_WAIT;
+}
+
+/* ---- messages ---- */
+
+/* Finds out whether the first message of a direction may be redirected, and with it all that follow. */
+static __always_inline void decide(struct connection *connection)
+{
+	struct peer *peer = bpf_map_lookup_elem(&PEERS, &connection->peer);
+
+	if (!peer || __sync_val_compare_and_swap(&peer->receiver, OPEN, TARGET) == GONE) {
+		demote(connection, DIRECTIONS_MISSED);
+		return;
+	}
+	connection->peer_sock = peer->sock;
+	connection->direction = REDIRECTED;
+	count(DIRECTIONS_REDIRECTED, 1);
+}
+
+/*
+ * Whether the receiver's program has left so much unread that it would not hold another message. Redirection itself
+ * asks nobody. The bound is half of what makes the kernel drop segments for a socket that is just being read
+ * (tcp_add_backlog); the other half is for the segments with which TCP takes over.
+ */
+static __always_inline bool is_full(const struct connection *connection, const struct config *config, __u32 size)
+{
+	struct sock *sock = (struct sock *)connection->peer_sock;
+	int unread = 0, receive_buffer = 0, send_buffer = 0;
+	__u64 bound;
+
+	if (bpf_core_read(&unread, sizeof(unread), &sock->sk_backlog.rmem_alloc.counter) || unread <= 0)
+		return false;
+	if (bpf_core_read(&receive_buffer, sizeof(receive_buffer), &sock->sk_rcvbuf) ||
+	    bpf_core_read(&send_buffer, sizeof(send_buffer), &sock->sk_sndbuf))
+		return true;
+	bound = (__u64)(__u32)receive_buffer + (__u32)send_buffer / 4;
+	if (bound > config->max_unread)
+		bound = config->max_unread;
+	return (__u64)unread + size > bound;
+}
+
+SEC("sk_msg")
+int sockaccel_message(struct sk_msg_md *message)
+{
+	struct config *config = configuration();
+	struct connection *connection;
+	struct bpf_sock *sock = message->sk;
+	__u32 size = message->size;
+
+	if (!config || !sock)
+		return SK_PASS;
+	connection = bpf_sk_storage_get(&CONNECTIONS, sock, 0, 0);
+	if (!connection)
+		return SK_PASS;
+	if (connection->direction != TCP && !config->enabled)
+		demote(connection, DEMOTED_DISABLED);
+	if (connection->direction != TCP && !may_send(sock->state))
+		/* After shutdown() TCP says what is to be said. */
+		demote(connection, DIRECTIONS_ENDED);
+	if (connection->direction == UNDECIDED)
+		decide(connection);
+	if (connection->direction == REDIRECTED && is_full(connection, config, size))
+		demote(connection, DEMOTED_UNREAD);
+	if (connection->direction == REDIRECTED) {
+		if (bpf_msg_redirect_hash(message, &SOCKETS, &connection->peer, BPF_F_INGRESS) == SK_PASS) {
+			count(MESSAGES_REDIRECTED, 1);
+			count(BYTES_REDIRECTED, size);
+			return SK_PASS;
+		}
+		demote(connection, DEMOTED_FAILED);
+	}
+	count(MESSAGES_PASSED, 1);
+	count(BYTES_PASSED, size);
+	return SK_PASS;
+}
+
+/* ---- the life of a connection ---- */
+
+static __always_inline bool is_wanted(const struct bpf_sock_ops *ops)
+{
+	__u16 local = ops->local_port, remote = bpf_ntohl(ops->remote_port);
+
+	return bpf_map_lookup_elem(&PORTS, &local) || bpf_map_lookup_elem(&PORTS, &remote);
+}
+
+static __always_inline void established(struct bpf_sock_ops *ops, struct bpf_sock *sock, __u32 client_port,
+					__u32 server_port)
+{
+	struct config *config = configuration();
+	struct connection *connection;
+	struct peer entry = {};
+	long error;
+
+	if (!config || !config->enabled || !is_wanted(ops))
+		return;
+	if (config->netns && config->netns != bpf_get_netns_cookie(ops))
+		return;
+	connection = bpf_sk_storage_get(&CONNECTIONS, sock, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!connection)
+		return;
+	connection->own.snd_nxt = connection->peer.rcv_nxt = ops->snd_nxt;
+	connection->own.rcv_nxt = connection->peer.snd_nxt = ops->rcv_nxt;
+	connection->own.ports = connection->peer.ports = client_port << 16 | (config->mesh ? 0 : server_port);
+	connection->direction = UNDECIDED;
+	connection->others_hooks = ops->bpf_sock_ops_cb_flags;
+	connection->peer_sock = 0;
+
+	error = bpf_sock_hash_update(ops, &SOCKETS, &connection->own, BPF_NOEXIST);
+	if (!error) {
+		/* Last, so that whoever is found there can be redirected to. */
+		entry.sock = (__u64)sock;
+		error = bpf_map_update_elem(&PEERS, &connection->own, &entry, BPF_NOEXIST);
+		if (error)
+			bpf_map_delete_elem(&SOCKETS, &connection->own);
+	}
+	if (error) {
+		count(error == -E2BIG ? SOCKETS_OVER : SOCKETS_REFUSED, 1);
+		bpf_sk_storage_delete(&CONNECTIONS, sock);
+		return;
+	}
+	bpf_sock_ops_cb_flags_set(ops, connection->others_hooks | HOOKS);
+	count(SOCKETS_TRACKED, 1);
+}
+
+static __always_inline void unhook(struct bpf_sock_ops *ops, const struct connection *connection, __u32 hooks)
+{
+	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags & ~(hooks & ~connection->others_hooks));
+}
+
+/*
+ * The kernel is about to put data of a system call into a TCP segment. The program for messages has let it pass,
+ * or has never seen it: a send() that waited for the connection is TCP's.
+ */
+static __always_inline void sends_by_tcp(struct bpf_sock_ops *ops, struct connection *connection)
+{
+	if (!may_send(ops->state))
+		return;
+	if (connection->direction != TCP)
+		demote(connection, DEMOTED_BYPASSED);
+	unhook(ops, connection, BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG);
+}
+
+/*
+ * Data has been acknowledged, so the peer has long been established: if it is not known by now, it is elsewhere. A
+ * sender that has gone back to TCP has no use for the map either, unless it may be redirected to.
+ */
+static __always_inline void acknowledged(struct bpf_sock_ops *ops, struct bpf_sock *sock,
+					 struct connection *connection)
+{
+	bool demoted = connection->direction == TCP && connection->peer_sock;
+	struct peer *own;
+
+	if (connection->direction == REDIRECTED)
+		return;
+	if (!demoted && bpf_map_lookup_elem(&PEERS, &connection->peer)) {
+		if (connection->direction == TCP)
+			unhook(ops, connection, BPF_SOCK_OPS_RTT_CB_FLAG);
+		return;
+	}
+	own = bpf_map_lookup_elem(&PEERS, &connection->own);
+	if (!own || __sync_val_compare_and_swap(&own->receiver, OPEN, GONE) != OPEN) {
+		unhook(ops, connection, BPF_SOCK_OPS_RTT_CB_FLAG);
+		return;
+	}
+	bpf_map_delete_elem(&SOCKETS, &connection->own);
+	bpf_map_delete_elem(&PEERS, &connection->own);
+	unhook(ops, connection, HOOKS);
+	bpf_sk_storage_delete(&CONNECTIONS, sock);
+	count(SOCKETS_EVICTED, 1);
+}
+
+static __always_inline void closed(const struct connection *connection)
+{
+	/* What this socket has been given it may still read: it stays in SOCKETS until it is freed. */
+	bpf_map_delete_elem(&PEERS, &connection->own);
+	if (connection->direction == REDIRECTED)
+		count(DIRECTIONS_ENDED, 1);
+	count(SOCKETS_CLOSED, 1);
+}
+
+SEC("sockops")
+int sockaccel_connection(struct bpf_sock_ops *ops)
+{
+	struct connection *connection;
+	/* Asked for once: the verifier trusts the pointer that has been compared with null, not another like it. */
+	struct bpf_sock *sock = ops->sk;
+	__u32 local = ops->local_port, remote = bpf_ntohl(ops->remote_port);
+
+	if (!sock)
+		return 1;
+	if (ops->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB) {
+		established(ops, sock, local, remote);
+		return 1;
+	}
+	if (ops->op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB) {
+		established(ops, sock, remote, local);
+		return 1;
+	}
+	connection = bpf_sk_storage_get(&CONNECTIONS, sock, 0, 0);
+	if (!connection)
+		return 1;
+	if (ops->op == BPF_SOCK_OPS_HDR_OPT_LEN_CB && ops->args[0] == BPF_WRITE_HDR_TCP_CURRENT_MSS)
+		sends_by_tcp(ops, connection);
+	else if (ops->op == BPF_SOCK_OPS_RTT_CB)
+		acknowledged(ops, sock, connection);
+	else if (ops->op == BPF_SOCK_OPS_STATE_CB && ops->args[1] == BPF_TCP_CLOSE)
+		closed(connection);
+	return 1;
+}
+
+/* ---- options that do not go together with redirection ---- */
+
+SEC("cgroup/setsockopt")
+int sockaccel_option(struct bpf_sockopt *option)
+{
+	bool ktls = option->level == SOL_TCP && option->optname == TCP_ULP;
+	bool zerocopy = option->level == SOL_SOCKET && option->optname == SO_ZEROCOPY;
+	struct bpf_sock *sock = option->sk;
+	struct connection *connection;
+
+	/* The option stays what the program has set; so does one longer than what is seen of it here. */
+	option->optlen = 0;
+	if (!(ktls || zerocopy) || !sock)
+		return 1;
+	connection = bpf_sk_storage_get(&CONNECTIONS, sock, 0, 0);
+	if (!connection)
+		return 1;
+	if (zerocopy) {
+		if (connection->direction != TCP)
+			demote(connection, DEMOTED_ZEROCOPY);
+		return 1;
+	}
+	/* As of a kernel without TLS, which every library knows how to do without. */
+	count(KTLS_REFUSED, 1);
+	bpf_set_retval(-ENOENT);
+	return 0;
+}
+
+/* Most of the helpers are for programs under the GPL only. */
+char LICENSE[] SEC("license") = "GPL";
