@@ -1,0 +1,172 @@
+//! What a strategy costs: bytes on every link, memory, CPU time, delay, and money.
+
+mod money;
+
+use crate::simulate::Outcome;
+use crate::{Better, Metric, Unit};
+
+pub use money::Prices;
+
+/// All metrics of cost, in the order in which they are shown.
+pub const METRICS: &[Metric] = &[
+    Metric {
+        name: "egress_ratio",
+        title: "bytes to the store",
+        unit: Unit::Share,
+        better: Better::Lower,
+        formula: "bytes of the requests to the store / bytes of the requests that services send",
+        source: "1 − size reduction of Autoscope (2025)",
+        compute: |_, outcome| ratio(bytes(outcome.hops.last()?), bytes(outcome.hops.first()?)),
+    },
+    Metric {
+        name: "network_ratio",
+        title: "bytes leaving the services' hosts",
+        unit: Unit::Share,
+        better: Better::Lower,
+        formula: "bytes of the requests that leave the hosts of the services, from agents where there are some / bytes of \
+                  the requests that services send",
+        source: "network overhead of Mint (ASPLOS 2025)",
+        compute: |_, outcome| {
+            let first = outcome.hops.first()?;
+            ratio(bytes(leaving(outcome)?), bytes(first))
+        },
+    },
+    Metric {
+        name: "stored_bytes_per_second",
+        title: "bytes stored a second",
+        unit: Unit::Bytes,
+        better: Better::Lower,
+        formula: "bytes of the requests to the store / seconds of traffic",
+        source: "common",
+        compute: |_, outcome| ratio(bytes(outcome.hops.last()?), outcome.seconds),
+    },
+    Metric {
+        name: "stored_compressed_per_second",
+        title: "bytes stored a second, by zstd",
+        unit: Unit::Bytes,
+        better: Better::Lower,
+        formula: "the same of requests compressed one by one by zstd at level 3; of the first seed only",
+        source: "RFC 8878",
+        compute: |_, outcome| ratio(outcome.hops.last()?.compressed? as f64, outcome.seconds),
+    },
+    Metric {
+        name: "cpu_ns_per_span",
+        title: "CPU time of samplers per span",
+        unit: Unit::Nanoseconds,
+        better: Better::Lower,
+        formula: "CPU time of the simulation without the harness's / spans sent; neither network nor parsing is in it",
+        source: "defined here; rcabench has wall time per span",
+        compute: |_, outcome| ratio(outcome.cpu.as_nanos() as f64, outcome.spans_sent as f64),
+    },
+    Metric {
+        name: "memory_peak",
+        title: "most memory that waits",
+        unit: Unit::Bytes,
+        better: Better::Lower,
+        formula: "most bytes that all samplers' budgets have charged at a second's end",
+        source: "defined here",
+        compute: |_, outcome| Some(outcome.memory_peak as f64),
+    },
+    Metric {
+        name: "memory_mean",
+        title: "memory that waits, on average",
+        unit: Unit::Bytes,
+        better: Better::Lower,
+        formula: "mean over seconds of the bytes that all samplers' budgets have charged",
+        source: "defined here",
+        compute: |_, outcome| Some(outcome.memory_mean),
+    },
+    Metric {
+        name: "decision_latency_mean",
+        title: "delay of kept traces, on average",
+        unit: Unit::Seconds,
+        better: Better::Lower,
+        formula: "mean over S of the time from when a trace's first span was sent until the first was stored",
+        source: "defined here",
+        compute: |_, outcome| ratio(waits(outcome).sum(), outcome.kept.len() as f64),
+    },
+    Metric {
+        name: "decision_latency_max",
+        title: "longest delay of a kept trace",
+        unit: Unit::Seconds,
+        better: Better::Lower,
+        formula: "the greatest of the same",
+        source: "defined here",
+        compute: |_, outcome| waits(outcome).max_by(f64::total_cmp),
+    },
+    Metric {
+        name: "refused_ratio",
+        title: "spans refused",
+        unit: Unit::Share,
+        better: Better::Lower,
+        formula: "spans that were refused until their sender gave up / spans sent",
+        source: "defined here",
+        compute: |_, outcome| ratio(outcome.spans_refused as f64, outcome.spans_sent as f64),
+    },
+    Metric {
+        name: "money_per_month",
+        title: "money a month",
+        unit: Unit::Money,
+        better: Better::Lower,
+        formula: "network, ingestion, storage, CPU and memory at the prices below, if the traffic went on like this",
+        source: "the price table",
+        compute: |_, outcome| outcome.money,
+    },
+];
+
+/// What leaves the services' hosts: agents are on them, gateways are not.
+fn leaving(outcome: &Outcome) -> Option<&crate::simulate::HopCounts> {
+    let first = outcome.hops.first()?;
+    if first.name.ends_with("to agents") { outcome.hops.get(1) } else { Some(first) }
+}
+
+fn bytes(hop: &crate::simulate::HopCounts) -> f64 {
+    hop.bytes as f64
+}
+
+fn waits(outcome: &Outcome) -> impl Iterator<Item = f64> {
+    outcome.kept.iter().map(|kept| kept.waited.as_secs_f64())
+}
+
+fn ratio(part: f64, whole: f64) -> Option<f64> {
+    (whole > 0.0).then(|| part / whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Population;
+    use crate::simulate::HopCounts;
+
+    fn outcome(hops: &[(&str, u64)]) -> Outcome {
+        let hop =
+            |&(name, bytes): &(&str, u64)| HopCounts { name: name.to_owned(), bytes, ..HopCounts::default() };
+        Outcome { hops: hops.iter().map(hop).collect(), seconds: 10.0, ..Outcome::default() }
+    }
+
+    fn value(name: &str, outcome: &Outcome) -> Option<f64> {
+        let metric = METRICS.iter().find(|metric| metric.name == name).unwrap();
+        (metric.compute)(&Population::default(), outcome)
+    }
+
+    #[test]
+    fn agents_are_on_the_services_hosts_and_gateways_are_not() {
+        let both =
+            outcome(&[("services to agents", 100), ("agents to gateway", 50), ("gateway to store", 10)]);
+        assert_eq!(value("egress_ratio", &both), Some(0.1));
+        assert_eq!(value("network_ratio", &both), Some(0.5));
+        assert_eq!(value("stored_bytes_per_second", &both), Some(1.0));
+        let gateway = outcome(&[("services to gateway", 100), ("gateway to store", 10)]);
+        assert_eq!(value("network_ratio", &gateway), Some(1.0));
+        assert_eq!(value("stored_compressed_per_second", &gateway), None);
+    }
+
+    #[test]
+    fn without_traffic_ratios_mean_nothing() {
+        let nothing = outcome(&[("services to gateway", 0), ("gateway to store", 0)]);
+        assert_eq!(value("egress_ratio", &nothing), None);
+        assert_eq!(value("cpu_ns_per_span", &nothing), None);
+        assert_eq!(value("decision_latency_mean", &nothing), None);
+        assert_eq!(value("decision_latency_max", &nothing), None);
+    }
+}

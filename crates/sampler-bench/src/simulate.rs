@@ -1,0 +1,225 @@
+//! A workload sent through a strategy in virtual time.
+//!
+//! The pipelines are the real ones ([`forebay::embedded`]); between the services and the store there are no sockets but
+//! hops, which count. Tokio's clock is paused: while there is work it stands still, and when all wait it
+//! jumps to what comes next, so an hour takes as long as the work in it. Each service instance has an agent of its own;
+//! there is one gateway. What is measured of the machine, CPU time, is that of the thread without what the harness
+//! itself spends.
+
+mod hop;
+mod store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use forebay::embedded::{EmbedError, Embedded};
+use forebay_pipeline::{Batch, Consumer, Refusal};
+use thiserror::Error;
+use tokio::runtime::Builder;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use self::hop::{Hop, Meter};
+use self::store::Store;
+use crate::{Strategy, Workload};
+
+pub use self::hop::HopCounts;
+
+/// What came of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// What was kept, by the traces' numbers.
+    pub kept: Vec<Kept>,
+    /// What went over each link, from the services to the store.
+    pub hops: Vec<HopCounts>,
+    /// Spans that the services sent.
+    pub spans_sent: u64,
+    /// Spans that nobody took.
+    pub spans_refused: u64,
+    /// How long the traffic lasted, in seconds.
+    pub seconds: f64,
+    /// CPU time of all samplers.
+    pub cpu: Duration,
+    /// The most bytes that waited in all samplers together, of those seen every second.
+    pub memory_peak: u64,
+    /// How many bytes waited on average.
+    pub memory_mean: f64,
+    /// The share of the traces that the strategy was asked for.
+    pub budget: Option<f64>,
+    /// What it would cost in a month, where prices are known.
+    pub money: Option<f64>,
+}
+
+/// A trace of which something was kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Kept {
+    /// The trace's number.
+    pub trace: u32,
+    /// Its spans that were stored.
+    pub spans: u32,
+    /// Bytes of these spans.
+    pub bytes: u64,
+    /// How many traces it stands for, if it says so.
+    pub weight: Option<f64>,
+    /// From when its first span was sent until the first was stored.
+    pub waited: Duration,
+}
+
+/// How to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// Decides the trace ids, and with them all that is left to chance.
+    pub seed: u64,
+    /// Whether requests are compressed to see how large they are then.
+    pub compress: bool,
+}
+
+/// Why a strategy cannot be simulated.
+#[derive(Debug, Error)]
+pub enum SimulationError {
+    /// A configuration does not start.
+    #[error("{strategy}: {error}")]
+    Embed {
+        /// The strategy's name.
+        strategy: String,
+        /// Why.
+        error: EmbedError,
+    },
+    /// There is no runtime.
+    #[error("cannot start a runtime: {0}")]
+    Runtime(#[from] std::io::Error),
+}
+
+/// Between looks at the memory.
+const SECOND: Duration = Duration::from_secs(1);
+/// After the traffic, how long everything may take to be decided, in virtual time.
+const SETTLE: u32 = 3600;
+/// How often a refused request is sent again.
+const TRIES: u32 = 30;
+
+/// Sends `workload` through `strategy`.
+///
+/// # Errors
+/// When the strategy's configurations do not start.
+pub fn simulate(strategy: &Strategy, workload: &Workload, run: Run) -> Result<Outcome, SimulationError> {
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build()?;
+    let begun = hop::cpu_time();
+    let simulated = runtime.block_on(async {
+        let network = Network::start(strategy, workload, run).await?;
+        Ok(network.carry(workload, run.seed).await)
+    });
+    let mut outcome: Outcome =
+        simulated.map_err(|error| SimulationError::Embed { strategy: strategy.name.clone(), error })?;
+    // So far it is what the harness has spent.
+    outcome.cpu = (hop::cpu_time() - begun).saturating_sub(outcome.cpu);
+    outcome.budget = strategy.budget;
+    Ok(outcome)
+}
+
+/// The tiers of a strategy and the links between them.
+struct Network {
+    /// From each service instance, where its requests go.
+    entries: Vec<Arc<dyn Consumer>>,
+    agents: Vec<Embedded>,
+    gateway: Option<Embedded>,
+    /// From the services to the store.
+    hops: Vec<Arc<hop::Link>>,
+    store: Arc<Store>,
+    meter: Arc<Meter>,
+}
+
+impl Network {
+    async fn start(strategy: &Strategy, workload: &Workload, run: Run) -> Result<Self, EmbedError> {
+        let meter = Arc::new(Meter::default());
+        let store = Arc::new(Store::new(workload, run.seed, Arc::clone(&meter)));
+        let link = |name| Arc::new(hop::Link::new(name, run.compress));
+        let hop = |link: &Arc<hop::Link>, next: Arc<dyn Consumer>| -> Arc<dyn Consumer> {
+            Arc::new(Hop::new(Arc::clone(link), Arc::clone(&meter), next))
+        };
+        let last = if strategy.gateway.is_some() { "gateway to store" } else { "agents to store" };
+        let mut hops = vec![link(last)];
+        let mut next = hop(&hops[0], Arc::clone(&store) as Arc<dyn Consumer>);
+        let mut gateway = None;
+        if let Some(program) = &strategy.gateway {
+            let started = program.start(next).await?;
+            let name = if strategy.agent.is_some() { "agents to gateway" } else { "services to gateway" };
+            hops.insert(0, link(name));
+            next = hop(&hops[0], started.entry());
+            gateway = Some(started);
+        }
+        let mut agents = Vec::new();
+        let mut entries = vec![Arc::clone(&next); workload.sources];
+        if let Some(program) = &strategy.agent {
+            hops.insert(0, link("services to agents"));
+            for entry in &mut entries {
+                let agent = program.start(Arc::clone(&next)).await?;
+                *entry = hop(&hops[0], agent.entry());
+                agents.push(agent);
+            }
+        }
+        Ok(Self { entries, agents, gateway, hops, store, meter })
+    }
+
+    /// Carries the whole workload, and stops. What the outcome has for CPU time is what the harness has spent.
+    async fn carry(self, workload: &Workload, seed: u64) -> Outcome {
+        let begin = Instant::now();
+        let mut outcome = Outcome { seconds: workload.seconds(), ..Outcome::default() };
+        let mut looks = (begin, 0_u32);
+        for request in &workload.requests {
+            while looks.0 < begin + request.at {
+                sleep_until(looks.0).await;
+                self.look(&mut outcome);
+                looks = (looks.0 + SECOND, looks.1 + 1);
+            }
+            sleep_until(begin + request.at).await;
+            let batch = self.meter.measure(|| request.with_ids_of(seed, &workload.population));
+            let spans = batch.items as u64;
+            outcome.spans_sent += spans;
+            if !send(&self.entries[request.source as usize], batch).await {
+                outcome.spans_refused += spans;
+            }
+        }
+        for _ in 0..SETTLE {
+            sleep(SECOND).await;
+            if self.tiers().all(|tier| tier.waiting_items() == 0) {
+                break;
+            }
+        }
+        outcome.memory_mean /= f64::from(looks.1.max(1));
+        for agent in self.agents {
+            agent.stop().await;
+        }
+        if let Some(gateway) = self.gateway {
+            gateway.stop().await;
+        }
+        outcome.hops = self.hops.iter().map(|link| link.counts()).collect();
+        outcome.kept = self.store.kept();
+        outcome.cpu = self.meter.spent();
+        outcome
+    }
+
+    fn tiers(&self) -> impl Iterator<Item = &Embedded> {
+        self.agents.iter().chain(&self.gateway)
+    }
+
+    /// Adds what waits now to what has been seen.
+    fn look(&self, outcome: &mut Outcome) {
+        let held = self.tiers().map(|tier| tier.held_bytes() as u64).sum();
+        outcome.memory_peak = outcome.memory_peak.max(held);
+        outcome.memory_mean += held as f64;
+    }
+}
+
+/// Sends a batch, again while it is refused for now; whether it was taken.
+async fn send(entry: &Arc<dyn Consumer>, batch: Batch) -> bool {
+    for _ in 0..TRIES {
+        match entry.consume(batch.clone()).await {
+            Ok(()) => return true,
+            Err(Refusal::Permanent(_)) => return false,
+            Err(Refusal::Retryable { after, .. }) => sleep(after.unwrap_or(SECOND)).await,
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! Where kept spans arrive.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use forebay_otlp::Span;
+use forebay_otlp::threshold::Threshold;
+use forebay_otlp::tracestate::TraceState;
+use forebay_pipeline::{Batch, BoxFuture, Consumer, Refusal};
+use tokio::time::Instant;
+
+use super::Kept;
+use super::hop::Meter;
+use crate::Workload;
+use crate::workload::number_of;
+
+/// Remembers of each trace what has come.
+pub(super) struct Store {
+    seed: u64,
+    begin: Instant,
+    meter: Arc<Meter>,
+    /// For each trace, when its first span was sent, and the threshold it had passed then.
+    sent: Vec<(Duration, Threshold)>,
+    /// For each trace, what was kept of it.
+    kept: Mutex<Vec<Option<Arrived>>>,
+}
+
+#[derive(Clone, Copy)]
+struct Arrived {
+    kept: Kept,
+    /// The least threshold of its spans: with that probability something of it was kept.
+    threshold: Option<Threshold>,
+}
+
+impl Store {
+    pub(super) fn new(workload: &Workload, seed: u64, meter: Arc<Meter>) -> Self {
+        let thresholds = workload.population.traces.iter().map(|trace| trace.threshold);
+        let sent: Vec<_> = workload.first_sent.iter().copied().zip(thresholds).collect();
+        let kept = Mutex::new(vec![None; sent.len()]);
+        Self { seed, begin: Instant::now(), meter, sent, kept }
+    }
+
+    /// The traces of which something was kept.
+    pub(super) fn kept(&self) -> Vec<Kept> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let weighted = |arrived: &Arrived| {
+            let (_, before) = self.sent[arrived.kept.trace as usize];
+            let weight =
+                arrived.threshold.map(|threshold| threshold.adjusted_count() / before.adjusted_count());
+            Kept { weight, ..arrived.kept }
+        };
+        kept.iter().flatten().map(weighted).collect()
+    }
+
+    fn take(&self, batch: &Batch) -> Result<(), Refusal> {
+        let index = batch.index().map_err(|error| Refusal::Permanent(error.to_string()))?;
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        for span in &index.spans {
+            let number = number_of(span.trace_id, self.seed).filter(|&number| (number as usize) < kept.len());
+            // A trace that was never sent.
+            let Some(trace) = number else { continue };
+            let waited = self.begin.elapsed().saturating_sub(self.sent[trace as usize].0);
+            let threshold = threshold(&batch.bytes, span);
+            let arrived = kept[trace as usize]
+                .get_or_insert(Arrived { kept: Kept { trace, waited, ..Kept::default() }, threshold });
+            arrived.kept.spans += 1;
+            arrived.kept.bytes += u64::from(span.body.end - span.body.start);
+            arrived.threshold = arrived.threshold.min(threshold);
+        }
+        Ok(())
+    }
+}
+
+/// The threshold that a span has passed, if it says so.
+fn threshold(request: &[u8], span: &Span) -> Option<Threshold> {
+    let state = &request[span.trace_state.start as usize..span.trace_state.end as usize];
+    TraceState::parse(state).ok()?.ot().th.ok()?
+}
+
+impl Consumer for Store {
+    fn consume(&self, batch: Batch) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(async move { self.meter.measure(|| self.take(&batch)) })
+    }
+}
