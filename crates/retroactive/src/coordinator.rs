@@ -1,0 +1,262 @@
+//! `retroactive_coordinator`: agents on one side, a tail sampler on the other.
+//!
+//! The extension listens; the processor `tail_sampling` that names it decides. What agents report goes to the
+//! sampler's shards, and what these have decided goes back to the agents, some at every tick. While agents cannot take
+//! in as much as is decided, less is kept, by randomness: the same traces for all agents, which so stay whole.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use forebay_otlp::threshold::Threshold;
+use forebay_pipeline::Budget;
+use forebay_receiver::StartError;
+use forebay_samplers::retroactive::Coordination;
+use forebay_samplers::retroactive::program::Program;
+use forebay_samplers::tail::{AgentNumber, EvidencePort};
+use thiserror::Error;
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::server::{self, AgentHandle, Attendance, Coordinator as Server, CoordinatorConfig, What};
+use crate::wire::MessageError;
+use crate::wire::program::{self, Encoded};
+use crate::{AgentId, CoordinatorId};
+
+/// What joins an extension and the processor that names it.
+#[derive(Clone)]
+pub struct CoordinatorLink {
+    sampler: mpsc::Sender<Sampler>,
+    waiting: Arc<Mutex<mpsc::Receiver<Sampler>>>,
+}
+
+/// The `retroactive_coordinator` extension.
+pub struct CoordinatorExtension {
+    server: Server,
+    task: JoinHandle<()>,
+}
+
+/// Why a processor cannot be a coordinator.
+#[derive(Debug, Error)]
+pub enum LinkError {
+    /// Its policies are too much for a message.
+    #[error("the policies cannot be told to agents: {0}")]
+    Program(#[from] MessageError),
+    /// An extension serves one processor.
+    #[error(
+        "another processor decides already for the agents of this extension: give each an extension of its own"
+    )]
+    Taken,
+}
+
+/// A tail sampler that decides for agents.
+struct Sampler {
+    port: EvidencePort,
+    program: Encoded,
+}
+
+/// A sampler and its agents.
+struct Fleet<'a> {
+    port: &'a mut EvidencePort,
+    program: &'a Encoded,
+    coordination: Coordination,
+    /// By their connections.
+    connected: HashMap<server::AgentNumber, (AgentNumber, AgentHandle)>,
+    /// All that have been here, with their names and their newest connection.
+    known: HashMap<AgentId, Known>,
+    /// Below which randomness decisions to keep are shed.
+    shed: Threshold,
+}
+
+struct Known {
+    number: AgentNumber,
+    name: String,
+    connection: Option<server::AgentNumber>,
+}
+
+/// How often agents are told what has been decided.
+const TICK: Duration = Duration::from_millis(200);
+/// So many agents are remembered after they have left.
+const KNOWN_MAX: usize = 1 << 16;
+/// From this fill of the fullest agent's queue on, less is kept: of `n` steps, each halves it.
+const SHED_FROM: f64 = 0.5;
+const SHED_STEPS: f64 = 10.0;
+/// A backlog of so many keys is a full queue.
+const BACKLOG: f64 = 262_144.0;
+
+impl CoordinatorLink {
+    /// A link that nobody has joined.
+    #[must_use]
+    pub fn new() -> Self {
+        let (sampler, waiting) = mpsc::channel(1);
+        Self { sampler, waiting: Arc::new(Mutex::new(waiting)) }
+    }
+
+    /// Lets a sampler with these policies decide for the extension's agents.
+    ///
+    /// # Errors
+    /// When the policies are too much for a message, or another sampler does so.
+    pub fn join(&self, port: EvidencePort, program: &Program) -> Result<(), LinkError> {
+        let program = program::encode(program)?;
+        self.sampler.try_send(Sampler { port, program }).map_err(|_| LinkError::Taken)
+    }
+}
+
+impl Default for CoordinatorLink {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl CoordinatorExtension {
+    /// Listens for agents from now on, on behalf of `id` (`retroactive_coordinator`). Must be called within a Tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// When the endpoint cannot be bound or TLS settings cannot be used.
+    pub async fn start(
+        id: &str,
+        config: &CoordinatorConfig,
+        link: CoordinatorLink,
+        budget: &Budget,
+    ) -> Result<Self, StartError> {
+        let process = CoordinatorId(std::array::from_fn(|_| fastrand::u8(..)));
+        let (server, seen) = Server::start(&format!("extension {id}"), config, process, budget).await?;
+        let task = tokio::spawn(coordinate(link, seen));
+        Ok(Self { server, task })
+    }
+
+    /// Ends all connections, by `deadline` at the latest.
+    pub async fn shutdown(self, deadline: Instant) {
+        self.server.shutdown(deadline).await;
+        self.task.abort();
+    }
+}
+
+/// Joins agents to the sampler that has joined the link, for as long as there is one.
+async fn coordinate(link: CoordinatorLink, mut seen: mpsc::Receiver<Attendance>) {
+    let mut waiting = link.waiting.lock().await;
+    while let Some(Sampler { mut port, program }) = waiting.recv().await {
+        let coordination = Coordination::new(port.decision_wait(), port.shards(), port.now());
+        let fleet = Fleet {
+            coordination,
+            connected: HashMap::new(),
+            known: HashMap::new(),
+            shed: Threshold::ALWAYS,
+            program: &program,
+            port: &mut port,
+        };
+        fleet.run(&mut seen).await;
+    }
+}
+
+impl Fleet<'_> {
+    /// Runs until the sampler or the server ends.
+    async fn run(mut self, seen: &mut mpsc::Receiver<Attendance>) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let goes_on = tokio::select! {
+                biased;
+                _ = ticks.tick() => self.tick().await,
+                notices = self.port.notices() => match notices {
+                    Some((shard, notices)) => {
+                        notices.into_iter().for_each(|notice| self.coordination.notice(shard, notice));
+                        true
+                    }
+                    None => false,
+                },
+                attendance = seen.recv() => match attendance {
+                    Some(Attendance { agent, what }) => self.see(agent, what).await,
+                    None => false,
+                },
+            };
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    /// Takes in what has been seen of an agent; false if the sampler is about to end.
+    async fn see(&mut self, connection: server::AgentNumber, what: What) -> bool {
+        match what {
+            What::Joined(hello, handle) => {
+                if handle.tell_program(self.program).is_ok() {
+                    let agent = self.join(hello.agent, &hello.name, connection);
+                    self.connected.insert(connection, (agent, handle));
+                }
+                true
+            }
+            What::Report { report, charge } => {
+                let Some(&(agent, _)) = self.connected.get(&connection) else { return true };
+                // What has been asked by other policies says nothing of these, and is about to be reported anew.
+                if report.program != self.program.id {
+                    return true;
+                }
+                let now = self.port.now();
+                self.coordination.reported(agent, &report, now);
+                let held = self.port.hold(self.coordination.hold_until(now)).await;
+                held && self.port.report(agent, report, charge).await
+            }
+            What::Left => {
+                if let Some((agent, _)) = self.connected.remove(&connection) {
+                    self.coordination.left(agent, self.port.now());
+                    let newest = self.known.values_mut().find(|known| known.connection == Some(connection));
+                    newest.into_iter().for_each(|known| known.connection = None);
+                }
+                true
+            }
+        }
+    }
+
+    /// An agent has connected. Its number is the one that it had before.
+    fn join(&mut self, id: AgentId, name: &str, connection: server::AgentNumber) -> AgentNumber {
+        // One of the same name under another id has lost what it held, and is not waited for.
+        let replaced: Vec<_> = self
+            .known
+            .iter()
+            .filter(|(other, known)| **other != id && known.name == name && known.connection.is_none())
+            .map(|(other, known)| (*other, known.number))
+            .collect();
+        for (other, number) in replaced {
+            self.known.remove(&other);
+            self.coordination.lost(number);
+        }
+        if self.known.len() >= KNOWN_MAX {
+            self.known.retain(|_, known| known.connection.is_some());
+        }
+        let known = self.known.entry(id).or_insert_with(|| Known {
+            number: AgentNumber(connection.0),
+            name: name.to_owned(),
+            connection: None,
+        });
+        let number = known.number;
+        // Of two connections of an agent the older is a broken one.
+        if let Some(older) = known.connection.replace(connection) {
+            self.connected.remove(&older);
+        }
+        self.coordination.joined(number);
+        number
+    }
+
+    /// Tells agents what has been decided; false if the sampler is about to end.
+    async fn tick(&mut self) -> bool {
+        let now = self.port.now();
+        let decisions: HashMap<_, _> = self.coordination.tick(now).into_iter().collect();
+        let mut fullest = self.coordination.backlog() as f64 / BACKLOG;
+        // One that does not take in what it is told is let go: it is told what it needs when it is back.
+        self.connected.retain(|_, (agent, handle)| {
+            fullest = fullest.max(handle.fill());
+            decisions.get(agent).is_none_or(|decisions| handle.tell_decisions(decisions).is_ok())
+        });
+        let shed = shed(fullest);
+        shed == std::mem::replace(&mut self.shed, shed) || self.port.shed_below(shed).await
+    }
+}
+
+/// Below which randomness nothing is kept when the fullest queue is that full.
+fn shed(fill: f64) -> Threshold {
+    let steps = ((fill - SHED_FROM) / (1.0 - SHED_FROM) * SHED_STEPS).clamp(0.0, SHED_STEPS).floor();
+    Threshold::from_probability(0.5_f64.powf(steps), 4).unwrap_or(Threshold::ALWAYS)
+}

@@ -1,0 +1,236 @@
+//! A coordinator's connections to agents.
+//!
+//! An agent may be broken or hostile. What it sends is decoded within bounds and when the process has room for it;
+//! it may not report more often than makes sense, nor open windows without end. Who breaks a rule is named in the
+//! log and cut off. What it is told waits in a queue of its own, bounded in messages and bytes.
+
+mod agent;
+mod bounds;
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use forebay_config::Table;
+use forebay_pipeline::{Budget, Charge, Throttle};
+use forebay_receiver::{BearerTokens, Endpoint, GrpcConfig, Incoming, Outgoing, Server, StartError, Streams};
+use forebay_samplers::retroactive::message::Report;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendError;
+use tokio::time::{Instant, timeout};
+use tonic::{Code, Status};
+
+pub use self::agent::{AgentHandle, FullError};
+use self::bounds::Bounds;
+use crate::handshake::{CoordinatorId, Hello, METHOD, VERSIONS, Welcome};
+use crate::wire::message::{FromAgent, decode_from_agent, encode_welcome};
+use crate::wire::{MAX_MESSAGE, MessageError};
+
+/// A connection of an agent: 0, 1, 2 … in the order in which they came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AgentNumber(pub u32);
+
+/// What a coordinator sees of an agent.
+#[derive(Debug)]
+pub struct Attendance {
+    /// The agent's connection.
+    pub agent: AgentNumber,
+    /// What.
+    pub what: What,
+}
+
+/// `Joined` comes first, `Left` last.
+#[derive(Debug)]
+pub enum What {
+    /// An agent has connected, and versions agree. It stays connected as long as there is a handle.
+    Joined(Hello, AgentHandle),
+    /// It reports.
+    Report {
+        /// What.
+        report: Report,
+        /// What it holds of the process's budget; to be kept as long as the report is.
+        charge: Charge,
+    },
+    /// Its connection is gone.
+    Left,
+}
+
+/// Where a coordinator listens, and to whom.
+#[derive(Clone)]
+pub struct CoordinatorConfig {
+    /// `endpoint`, `tls` and what else servers have.
+    pub grpc: GrpcConfig,
+    /// `bearertokenauth`
+    pub tokens: Option<BearerTokens>,
+}
+
+/// A coordinator's endpoint. Dropping it cuts all connections; [`Self::shutdown`] is kinder.
+#[derive(Debug)]
+pub struct Coordinator {
+    server: Server,
+    address: Option<SocketAddr>,
+}
+
+/// Serves agents.
+struct Service {
+    id: CoordinatorId,
+    budget: Budget,
+    next: AtomicU32,
+    seen: mpsc::Sender<Attendance>,
+    logged: Throttle,
+}
+
+/// Says that an agent has left, whatever becomes of what serves it.
+struct Leaving {
+    number: AgentNumber,
+    permit: Option<mpsc::OwnedPermit<Attendance>>,
+}
+
+/// Next to OTLP's.
+const PORT: u16 = 4319;
+/// What has been seen and not been looked at yet; reports among it hold budget. Each agent has a place for saying
+/// that it leaves.
+const SEEN: usize = 16 << 10;
+/// How long a connection may take to say hello.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a report waits for room.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl CoordinatorConfig {
+    /// Reads `endpoint` (by default `localhost:4319`) and what other servers have, and `bearertokenauth`.
+    #[must_use]
+    pub fn read(table: &Table<'_>) -> Self {
+        let mut grpc = GrpcConfig::read(table, Endpoint::localhost(PORT));
+        grpc.max_recv_msg_size = grpc.max_recv_msg_size.min(MAX_MESSAGE);
+        let tokens = table.table("bearertokenauth").and_then(|table| BearerTokens::read(&table));
+        Self { grpc, tokens }
+    }
+}
+
+impl Coordinator {
+    /// Serves agents from now on, on behalf of `owner` (`processor tail_sampling`). What is seen of them is to be
+    /// received in order.
+    ///
+    /// # Errors
+    /// When the endpoint cannot be bound or TLS settings cannot be used.
+    pub async fn start(
+        owner: &str,
+        config: &CoordinatorConfig,
+        id: CoordinatorId,
+        budget: &Budget,
+    ) -> Result<(Self, mpsc::Receiver<Attendance>), StartError> {
+        let (seen, receiver) = mpsc::channel(SEEN);
+        let (budget_of_service, next, logged) = (budget.clone(), AtomicU32::new(0), Throttle::new());
+        let service = Service { id, budget: budget_of_service, next, seen, logged };
+        let server = Server::new();
+        let address = server.streams(owner, &config.grpc, config.tokens.clone(), budget, service).await?;
+        Ok((Self { server, address }, receiver))
+    }
+
+    /// The bound address, unless it is a Unix socket.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// Ends all connections, by `deadline` at the latest.
+    pub async fn shutdown(self, deadline: Instant) {
+        self.server.shutdown(deadline).await;
+    }
+}
+
+impl Streams for Service {
+    async fn serve(&self, method: &str, mut incoming: Incoming, outgoing: Outgoing) -> Result<(), Status> {
+        if method != METHOD {
+            return Err(Status::unimplemented(format!("unknown method {method}")));
+        }
+        let hello = timeout(HANDSHAKE, hello(&mut incoming)).await;
+        let hello = hello.map_err(|_| Status::deadline_exceeded("there was no hello in time"))??;
+        let name = hello.name.clone();
+        let ended = self.attend(hello, incoming, &outgoing).await;
+        if let Err(status) = &ended
+            && matches!(
+                status.code(),
+                Code::InvalidArgument | Code::ResourceExhausted | Code::FailedPrecondition
+            )
+            && let Some(withheld) = self.logged.pass()
+        {
+            tracing::warn!(agent = name, error = status.message(), withheld, "cut off an agent");
+        }
+        ended
+    }
+}
+
+impl Service {
+    async fn attend(&self, hello: Hello, mut incoming: Incoming, outgoing: &Outgoing) -> Result<(), Status> {
+        let version = VERSIONS.iter().copied().filter(|version| hello.versions.contains(version)).max();
+        let version = version.ok_or_else(|| {
+            Status::failed_precondition(format!(
+                "this coordinator speaks versions {VERSIONS:?} of the protocol"
+            ))
+        })?;
+        let gone = |_| Status::unavailable("the agent is gone or does not read");
+        outgoing.send(&encode_welcome(&Welcome { version, coordinator: self.id })).await.map_err(gone)?;
+        let joined = self.seen.reserve().await.map_err(stopped)?;
+        let permit = self.seen.clone().reserve_owned().await.map_err(stopped)?;
+        let number = AgentNumber(self.next.fetch_add(1, Ordering::Relaxed));
+        let (handle, queue) = agent::queue(&self.budget);
+        let bounds = Bounds::new(queue.settled());
+        joined.send(Attendance { agent: number, what: What::Joined(hello, handle) });
+        let _leaving = Leaving { number, permit: Some(permit) };
+        tokio::select! {
+            ended = self.receive(number, &mut incoming, bounds) => ended,
+            ended = queue.send_to(outgoing) => ended,
+        }
+    }
+
+    /// Hands on what an agent reports until it has no more to say.
+    async fn receive(
+        &self,
+        agent: AgentNumber,
+        incoming: &mut Incoming,
+        mut bounds: Bounds,
+    ) -> Result<(), Status> {
+        while let Some(received) = incoming.next().await? {
+            let FromAgent::Report(report) = decode_from_agent(&received.message).map_err(malformed)? else {
+                return Err(Status::invalid_argument("there is a second hello"));
+            };
+            bounds.admit(report.window(), Instant::now())?;
+            let room = self.budget.reserve_within(report.size(), PATIENCE).await;
+            let mut charge = room.map_err(|over| Status::unavailable(over.to_string()))?;
+            let report = report.decode().map_err(malformed)?;
+            let values: usize = report.pieces.iter().map(|piece| piece.values.capacity()).sum();
+            charge.resize(charge.bytes() + values);
+            drop(received);
+            let seen = Attendance { agent, what: What::Report { report, charge } };
+            self.seen.send(seen).await.map_err(stopped)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        if let Some(permit) = self.permit.take() {
+            permit.send(Attendance { agent: self.number, what: What::Left });
+        }
+    }
+}
+
+/// An agent's first message.
+async fn hello(incoming: &mut Incoming) -> Result<Hello, Status> {
+    let first = incoming.next().await?.ok_or_else(|| Status::invalid_argument("there was no hello"))?;
+    match decode_from_agent(&first.message).map_err(malformed)? {
+        FromAgent::Hello(hello) => Ok(hello),
+        FromAgent::Report(_) => Err(Status::invalid_argument("the first message is not a hello")),
+    }
+}
+
+/// Nobody wants to see agents any more.
+fn stopped<T>(_: SendError<T>) -> Status {
+    Status::unavailable("the coordinator stops")
+}
+
+fn malformed(error: MessageError) -> Status {
+    Status::invalid_argument(error.to_string())
+}
