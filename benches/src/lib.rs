@@ -7,6 +7,7 @@
 
 pub mod budgets;
 pub mod compare;
+pub mod fleet;
 pub mod grpc;
 pub mod load;
 pub mod proc;

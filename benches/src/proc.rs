@@ -1,8 +1,8 @@
 //! What Linux knows about a process.
 
-use std::{fmt, fs, time::Duration};
+use std::{fs, time::Duration};
 
-use serde::Serialize;
+pub use sampler_bench::machine::Machine;
 
 use crate::Error;
 
@@ -71,40 +71,6 @@ pub fn memory(pid: u32) -> Result<Memory, Error> {
         Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
     };
     Ok(Memory { resident: bytes("VmRSS:")?, peak: bytes("VmHWM:")? })
-}
-
-/// What the figures were measured on.
-#[derive(Clone, Debug, Serialize)]
-pub struct Machine {
-    /// The processor's name.
-    pub processor: String,
-    /// Cores that are online.
-    pub cores: usize,
-    /// The kernel's release.
-    pub kernel: String,
-}
-
-impl Machine {
-    /// This machine.
-    ///
-    /// # Errors
-    /// If `/proc` does not say.
-    pub fn read() -> Result<Self, Error> {
-        let info = fs::read_to_string("/proc/cpuinfo")?;
-        // Not every architecture names its processor here.
-        let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-        Ok(Self {
-            processor: name.map_or("unknown processor", |(_, name)| name).to_owned(),
-            cores: info.lines().filter(|line| line.starts_with("processor")).count(),
-            kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?.trim_end().to_owned(),
-        })
-    }
-}
-
-impl fmt::Display for Machine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({} cores), Linux {}", self.processor, self.cores, self.kernel)
-    }
 }
 
 #[cfg(test)]

@@ -154,7 +154,7 @@ impl Counter {
 }
 
 /// The trace id of a span; zero if it has none of the right length.
-fn trace_id(span: &[u8]) -> Result<TraceId, WireError> {
+pub(crate) fn trace_id(span: &[u8]) -> Result<TraceId, WireError> {
     let mut id = TraceId::default();
     for_each_message(0, span, |field, _, content| {
         if field == 1 {

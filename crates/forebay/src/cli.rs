@@ -25,6 +25,9 @@ pub(crate) enum Command {
     Validate(Sources),
     /// Replay recorded traces through a tail-sampling pipeline and show what is kept and why. Needs nothing else.
     Demo {
+        /// Run a fleet of one coordinator and five agents, and compare it with forwarding everything.
+        #[arg(long, conflicts_with = "keep_running")]
+        retroactive: bool,
         /// Leave the pipeline listening afterwards, with the configuration that is printed.
         #[arg(long)]
         keep_running: bool,
@@ -45,6 +48,12 @@ pub(crate) enum Command {
         /// Print passwords, tokens and headers instead of `[REDACTED]`.
         #[arg(long)]
         unredacted: bool,
+    },
+    /// Connections on this host without the TCP stack: what the extension `sockaccel` does, tried out.
+    Sockaccel {
+        /// What to do.
+        #[command(subcommand)]
+        command: crate::sockaccel::Command,
     },
 }
 

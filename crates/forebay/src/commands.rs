@@ -112,7 +112,8 @@ fn list<S>(kind: &str, types: &[ComponentType<S>], text: &mut String) {
     }
 }
 
-fn write_out(text: &str) -> ExitCode {
+/// Writes to standard output.
+pub(crate) fn write_out(text: &str) -> ExitCode {
     match stdout().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,

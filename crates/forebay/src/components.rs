@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::sync::Arc;
 
-use forebay_config::{Place, Table};
+use forebay_config::{ComponentId, Place, Table};
 use forebay_exporter::ExporterContext;
 use forebay_pipeline::{BoxFuture, Budget, Consumer, Signal, Telemetry};
 use forebay_processor::{BatchConfig, BatchProcessor, MemoryLimiterConfig};
@@ -15,14 +15,18 @@ use forebay_receiver::{Endpoint, OtlpConfig, OtlpReceiver, Outputs};
 use forebay_remote_sampling::{
     Adaptive, AdaptiveProcessor, AdaptiveProcessorConfig, RemoteSampling, RemoteSamplingConfig,
 };
+use forebay_retroactive::{
+    CoordinatorConfig, CoordinatorExtension, CoordinatorLink, RetroactiveConfig, RetroactiveProcessor,
+};
 use forebay_samplers::head::{HeadProcessor, ProbabilisticConfig, RateConfig};
 use forebay_samplers::tail::{Grant, TailConfig, TailProcessor};
 use forebay_samplers::{Compatibility, adaptive};
 use tokio::time::Instant;
 
-use crate::adaptive_sources::AdaptiveSources;
 use crate::extensions::HealthCheck;
-use crate::settings::Listening;
+use crate::handles::{Handles, Words};
+use crate::settings::{Components, Listening};
+use crate::sockaccel::{Sockaccel, SockaccelConfig};
 
 /// One type of component; `S` starts one that has been read.
 pub(crate) struct ComponentType<S> {
@@ -40,7 +44,9 @@ pub(crate) struct Reading {
     /// The last `memory_limiter` that was read.
     pub(crate) memory_limiter: Cell<Option<MemoryLimiterConfig>>,
     /// The extensions that processors can show traces to, which have been read before.
-    adaptive: AdaptiveSources,
+    adaptive: Handles<Adaptive>,
+    /// The extensions that tail samplers can coordinate the agents of, which have been read before.
+    coordinators: Handles<CoordinatorLink>,
     /// Of the component that is being read.
     profile: RefCell<Profile>,
 }
@@ -54,6 +60,8 @@ pub(crate) struct Profile {
     pub(crate) unserved: Vec<(Signal, String)>,
     /// What processors show traces to.
     pub(crate) adaptive: Option<Adaptive>,
+    /// What a tail sampler coordinates agents through.
+    pub(crate) coordinator: Option<CoordinatorLink>,
 }
 
 /// What components need to start.
@@ -127,6 +135,11 @@ pub(crate) const PROCESSORS: &[ComponentType<BuildProcessor>] = &[
         signals: &[Signal::Traces],
         read: rate_limiting_sampler,
     },
+    ComponentType {
+        names: &["retroactive_sampling"],
+        signals: &[Signal::Traces],
+        read: retroactive_sampling,
+    },
     ComponentType { names: &["tail_sampling"], signals: &[Signal::Traces], read: tail_sampling },
 ];
 
@@ -148,7 +161,22 @@ pub(crate) const EXTENSIONS: &[ComponentType<StartExtension>] = &[
         read: jaegerremotesampling,
     },
     ComponentType { names: &["remote_sampling"], signals: &[], read: remote_sampling },
+    ComponentType { names: &["retroactive_coordinator"], signals: &[], read: retroactive_coordinator },
+    ComponentType { names: &["sockaccel"], signals: &[], read: sockaccel },
 ];
+
+const ADAPTIVE: Words = Words {
+    key: "extension",
+    sort: "with an `adaptive` source",
+    example: "jaegerremotesampling: {source: {adaptive: }}",
+    idle: "nobody is told what is learned",
+};
+const COORDINATOR: Words = Words {
+    key: "coordinator",
+    sort: "`retroactive_coordinator`",
+    example: "retroactive_coordinator: {endpoint: 0.0.0.0:4319}",
+    idle: "agents do not reach it",
+};
 
 impl<S> ComponentType<S> {
     /// What configurations call it.
@@ -168,14 +196,21 @@ impl Reading {
         Self {
             compatibility,
             memory_limiter: Cell::new(None),
-            adaptive: AdaptiveSources::default(),
+            adaptive: Handles::default(),
+            coordinators: Handles::default(),
             profile: RefCell::default(),
         }
     }
 
     /// The same, where these extensions have been read.
-    pub(crate) fn with_adaptive(self, adaptive: AdaptiveSources) -> Self {
-        Self { adaptive, ..self }
+    pub(crate) fn with_extensions(
+        self,
+        extensions: &Components<StartExtension>,
+        enabled: &[ComponentId],
+    ) -> Self {
+        let adaptive = Handles::of(extensions, enabled, |profile| profile.adaptive.as_ref());
+        let coordinators = Handles::of(extensions, enabled, |profile| profile.coordinator.as_ref());
+        Self { adaptive, coordinators, ..self }
     }
 
     /// What the reader called last has said beside how to start its component.
@@ -215,7 +250,7 @@ impl Receiver for OtlpReceiver {
 
 fn adaptive_sampling(table: &Table<'_>, reading: &Reading) -> BuildProcessor {
     let config = AdaptiveProcessorConfig::read(table);
-    let adaptive = reading.adaptive.find(table, config.extension.as_ref());
+    let adaptive = reading.adaptive.find(table, config.extension.as_ref(), &ADAPTIVE);
     Box::new(move |id, _signal, context, next| match &adaptive {
         Some(adaptive) => {
             Ok(Arc::new(AdaptiveProcessor::new(id, adaptive.clone(), &context.telemetry, next)))
@@ -258,8 +293,33 @@ fn rate_limiting_sampler(table: &Table<'_>, _reading: &Reading) -> BuildProcesso
     })
 }
 
+fn retroactive_sampling(table: &Table<'_>, _reading: &Reading) -> BuildProcessor {
+    let config = RetroactiveConfig::read(table);
+    Box::new(move |id, _signal, context, next| match &config {
+        Some(config) => {
+            let Grant { budget, pending_bytes, .. } = context.tail.clone();
+            let grant = forebay_retroactive::Grant { budget, pending_bytes };
+            Ok(Arc::new(RetroactiveProcessor::start(id, config, &grant, &context.telemetry, next)?))
+        }
+        // Told as a mistake.
+        None => Ok(next),
+    })
+}
+
 fn tail_sampling(table: &Table<'_>, reading: &Reading) -> BuildProcessor {
-    tail_sampler(TailConfig::read(table, reading.compatibility))
+    let config = TailConfig::read(table, reading.compatibility);
+    let wanted = table.get("coordinator").filter(|id| !id.is_null()).and_then(|id| id.component_id());
+    let link = wanted.and_then(|wanted| reading.coordinators.find(table, Some(&wanted), &COORDINATOR));
+    let Some(link) = link else { return tail_sampler(config) };
+    Box::new(move |id, _signal, context, next| {
+        let (policies, grant) = (Arc::clone(&config.policies), &context.tail);
+        let (processor, port) =
+            TailProcessor::coordinate(id, config.clone(), grant, &context.telemetry, next);
+        if let Some(port) = port {
+            link.join(port, &policies.program(grant.record_policy))?;
+        }
+        Ok(Arc::new(processor))
+    })
 }
 
 fn tail_sampler(config: TailConfig) -> BuildProcessor {
@@ -328,6 +388,35 @@ fn start_remote_sampling(config: RemoteSamplingConfig, reading: &Reading) -> Sta
             Ok(Box::new(server) as Box<dyn Extension>)
         })
     })
+}
+
+fn sockaccel(table: &Table<'_>, _reading: &Reading) -> StartExtension {
+    let config = SockaccelConfig::read(table);
+    Box::new(move |id, context| {
+        Box::pin(async move {
+            let extension = Sockaccel::start(&id, config, &context.telemetry).await?;
+            Ok(Box::new(extension) as Box<dyn Extension>)
+        })
+    })
+}
+
+fn retroactive_coordinator(table: &Table<'_>, reading: &Reading) -> StartExtension {
+    let config = CoordinatorConfig::read(table);
+    reading.listens(&config.grpc.endpoint, &config.grpc.place);
+    let link = CoordinatorLink::new();
+    reading.profile.borrow_mut().coordinator = Some(link.clone());
+    Box::new(move |id, context| {
+        Box::pin(async move {
+            let coordinator = CoordinatorExtension::start(&id, &config, link, &context.budget).await?;
+            Ok(Box::new(coordinator) as Box<dyn Extension>)
+        })
+    })
+}
+
+impl Extension for CoordinatorExtension {
+    fn stop(self: Box<Self>, deadline: Instant) -> BoxFuture<'static, ()> {
+        Box::pin(self.shutdown(deadline))
+    }
 }
 
 impl Extension for RemoteSampling {

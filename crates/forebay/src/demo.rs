@@ -4,11 +4,12 @@
 //! pipeline of `demo/config.yaml` samples them, and a backend receives over OTLP/gRPC what was kept.
 
 mod backend;
+mod fleet;
 mod recording;
 mod report;
 
 use std::io::{Write, stdout};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,10 +42,11 @@ const SETTLE: Duration = Duration::from_secs(5);
 /// What client and backend may hold; the recording is a fraction of that.
 const BUDGET: usize = 64 << 20;
 
-/// Runs the demo; with `keep_running` the pipeline then goes on listening until SIGINT or SIGTERM.
-pub(crate) fn run(keep_running: bool) -> ExitCode {
-    let outcome =
-        runtime(1).map_err(StartError::from).and_then(|runtime| runtime.block_on(demo(keep_running)));
+/// Runs the demo, of one process or of a fleet; with `keep_running` the one process then goes on listening until SIGINT or SIGTERM.
+pub(crate) fn run(retroactive: bool, keep_running: bool) -> ExitCode {
+    let outcome = runtime(1).map_err(StartError::from).and_then(|runtime| {
+        if retroactive { runtime.block_on(fleet::demo()) } else { runtime.block_on(demo(keep_running)) }
+    });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error.to_string()),
@@ -65,7 +67,7 @@ async fn demo(keep_running: bool) -> Result<(), StartError> {
         "Replaying {spans} recorded spans over OTLP/gRPC to 127.0.0.1:{pipeline_port}; a trace is decided 2 s after its first span.\n"
     ));
 
-    let client = client(pipeline_port)?;
+    let client = client(([127, 0, 0, 1], pipeline_port).into(), "none")?;
     let begin = Instant::now();
     let mut shown = begin;
     for (position, request) in (0_u32..).zip(&requests) {
@@ -118,8 +120,8 @@ async fn settle(sampler: &Ledger, spans: u64) {
     }
 }
 
-fn client(port: u16) -> Result<Arc<dyn Consumer>, StartError> {
-    let yaml = format!("{{endpoint: '127.0.0.1:{port}', tls: {{insecure: true}}, compression: none}}");
+fn client(server: SocketAddr, compression: &str) -> Result<Arc<dyn Consumer>, StartError> {
+    let yaml = format!("{{endpoint: '{server}', tls: {{insecure: true}}, compression: {compression}}}");
     let (config, _) = read_str(&yaml, grpc::GrpcConfig::read);
     let context = ExporterContext { budget: Budget::new(BUDGET), telemetry: Telemetry::new() };
     Ok(grpc::build("demo", config, &context)?)

@@ -87,6 +87,11 @@ impl Service {
         self.context.telemetry.clone()
     }
 
+    /// What everything that waits is charged to.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.context.budget
+    }
+
     /// Stops accepting, decides and delivers what is held, and ends: all of it within the grace.
     ///
     /// There is one deadline for all, but a stage that is stuck leaves time to those behind it: of what is left
@@ -187,9 +192,11 @@ fn output(
 
 fn context(settings: &Settings, learned: &LearnedRates) -> Context {
     let process = settings.process;
-    let is_tail = |id: &&ComponentId| ["adaptive_tail_sampling", "tail_sampling"].contains(&&*id.kind);
+    let holds_traces = |id: &&ComponentId| {
+        ["adaptive_tail_sampling", "retroactive_sampling", "tail_sampling"].contains(&&*id.kind)
+    };
     let samplers =
-        settings.pipelines.iter().flat_map(|pipeline| &pipeline.processors).filter(is_tail).count();
+        settings.pipelines.iter().flat_map(|pipeline| &pipeline.processors).filter(holds_traces).count();
     let budget = Budget::new(process.budget_bytes());
     Context {
         tail: Grant {

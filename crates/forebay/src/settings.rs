@@ -18,7 +18,6 @@ pub(crate) use self::listening::Listening;
 pub(crate) use self::pipelines::Pipeline;
 pub(crate) use self::process::Process;
 pub(crate) use self::telemetry::{LogFormat, Telemetry};
-use crate::adaptive_sources::AdaptiveSources;
 use crate::components::{
     BuildExporter, BuildProcessor, ComponentType, EXPORTERS, EXTENSIONS, PROCESSORS, Profile, RECEIVERS,
     Reading, StartExtension, StartReceiver,
@@ -72,7 +71,7 @@ impl Settings {
         // Before the processors, some of which have something to show them.
         let extensions = components(&root, "extensions", EXTENSIONS, &reading);
         let extension_order = read_extension_order(&service, &extensions);
-        let reading = reading.with_adaptive(AdaptiveSources::of(&extensions, &extension_order));
+        let reading = reading.with_extensions(&extensions, &extension_order);
         let receivers = components(&root, "receivers", RECEIVERS, &reading);
         let processors = components(&root, "processors", PROCESSORS, &reading);
         let exporters = components(&root, "exporters", EXPORTERS, &reading);

@@ -123,6 +123,16 @@ impl Telemetry {
         families.entry(name).or_insert_with(|| make(&self.registry)).clone()
     }
 
+    /// Items that all stages together hold now.
+    #[must_use]
+    pub fn waiting_items(&self) -> u64 {
+        let families = self.buffered.collect();
+        let stages = families.iter().flat_map(|family| family.get_metric());
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, as a float")]
+        let items = stages.map(|stage| stage.get_gauge().get_value()).sum::<f64>() as u64;
+        items
+    }
+
     /// The ledger of a stage such as `processor/tail_sampling/slow`.
     #[must_use]
     pub fn ledger(&self, stage: &str, signal: Signal) -> Ledger {

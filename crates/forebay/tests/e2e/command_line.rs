@@ -48,6 +48,8 @@ processors:
     signals: [traces, logs]
   - name: rate_limiting_sampler
     signals: [traces]
+  - name: retroactive_sampling
+    signals: [traces]
   - name: tail_sampling
     signals: [traces]
 exporters:
@@ -68,6 +70,8 @@ extensions:
   - name: jaegerremotesampling
     aliases: [jaeger_remote_sampling]
   - name: remote_sampling
+  - name: retroactive_coordinator
+  - name: sockaccel
 ";
     assert_eq!(output.stdout, expected);
 }

@@ -7,7 +7,7 @@ use forebay_otlp::Signal;
 use opentelemetry_proto::tonic::trace::v1::Status;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 
-use crate::harness::{Backend, Forebay, forebay, request_of, span};
+use crate::harness::{Backend, Forebay, Metrics, forebay, free_port, request_of, span};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
@@ -65,10 +65,19 @@ async fn every_configuration_in_the_documentation_is_valid() {
 async fn every_sample_configuration_runs_and_delivers_an_error_span() {
     let backend = Backend::start().await;
     let address = backend.address.to_string();
-    for (number, sample) in (1..).zip(files(&root().join("config"), "yaml")) {
+    let samples = files(&root().join("config"), "yaml").into_iter();
+    // An agent needs a coordinator; see below.
+    let samples = samples.filter(|sample| !sample.ends_with("agent-retroactive.yaml"));
+    for (number, sample) in (1..).zip(samples) {
         // The randomness that every probability keeps.
         let trace = (number << 56) | 0x00ff_ffff_ffff_ffff;
-        let variables = [("BACKEND", address.as_str()), ("GATEWAY", &address), ("OUTPUT", "out.jsonl")];
+        let coordinator = format!("127.0.0.1:{}", free_port());
+        let variables = [
+            ("BACKEND", address.as_str()),
+            ("COORDINATOR", &coordinator),
+            ("GATEWAY", &address),
+            ("OUTPUT", "out.jsonl"),
+        ];
         let process = Forebay::start_with(&["--config", sample.to_str().unwrap()], &variables).await;
         let mut root = span(trace);
         root.status = Some(Status { code: StatusCode::Error.into(), ..Status::default() });
@@ -86,4 +95,27 @@ async fn every_sample_configuration_runs_and_delivers_an_error_span() {
         let (code, log) = process.ended().await;
         assert_eq!(code, Some(0), "{}:\n{log}", sample.display());
     }
+}
+
+#[tokio::test]
+async fn the_sample_configurations_of_a_retroactive_fleet_work_together() {
+    let backend = Backend::start().await;
+    let (backend_address, coordinator) = (backend.address.to_string(), format!("127.0.0.1:{}", free_port()));
+    let variables = [("BACKEND", backend_address.as_str()), ("COORDINATOR", &coordinator)];
+    let start = async |sample: &str, more: &[&str]| {
+        let path = root().join("config").join(sample);
+        let config = ["--config", path.to_str().unwrap()];
+        Forebay::start_with(&[&config, more].concat(), &variables).await
+    };
+    let extensions = "--set=service.extensions=[health_check, retroactive_coordinator]";
+    let gateway = start("gateway-retroactive.yaml", &[extensions]).await;
+    let agent = start("agent-retroactive.yaml", &[]).await;
+    let attended = |metrics: &Metrics| metrics.sum("forebay_retroactive_sampling_attended", &[]) == 1;
+    agent.until("a coordinator decides", attended).await;
+    let mut failed = span(1);
+    failed.status = Some(Status { code: StatusCode::Error.into(), ..Status::default() });
+    agent.client().export(Signal::Traces, request_of([failed])).await.unwrap();
+    backend.until_spans(1).await;
+    agent.stop().await;
+    gateway.stop().await;
 }

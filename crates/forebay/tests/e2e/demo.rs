@@ -25,6 +25,15 @@ async fn the_demo_ends_by_itself_and_its_numbers_add_up() {
 }
 
 #[tokio::test]
+async fn the_demo_of_a_fleet_keeps_what_a_tail_sampler_keeps() {
+    let output = forebay(Path::new("/"), &["demo", "--retroactive"], &[]).await;
+    assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
+    let text = output.stdout;
+    assert!(text.trim_end().ends_with("The fleet has kept what the tail sampler has."), "{text}");
+    assert!(text.contains("retroactive: evidence, to the coordinator"), "{text}");
+}
+
+#[tokio::test]
 async fn the_demo_can_be_left_running() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_forebay"));
     let mut child =

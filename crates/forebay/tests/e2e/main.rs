@@ -26,6 +26,8 @@ mod mistakes;
 mod pipelines;
 mod reload;
 mod remote_sampling;
+mod retroactive;
 mod sdk;
+mod sockaccel;
 mod tail_sampling;
 mod transports;

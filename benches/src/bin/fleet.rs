@@ -1,0 +1,75 @@
+//! Compares what a fleet costs that forwards everything, and one that samples retroactively.
+
+use std::io::Write as _;
+
+use clap::Parser;
+use forebay_benches::{
+    Error,
+    fleet::{Arrangement, Cost, Options, run},
+};
+
+/// Run a fleet of agents with a gateway in each arrangement, and print what each costs.
+#[derive(Parser)]
+struct Arguments {
+    #[command(flatten)]
+    options: Options,
+    /// Write all figures there as JSON, too.
+    #[arg(long, value_name = "FILE")]
+    json: Option<std::path::PathBuf>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let Arguments { options, json } = Arguments::parse();
+    let mut costs = Vec::new();
+    for arrangement in Arrangement::ALL {
+        eprintln!("{arrangement:?} …");
+        costs.push(run(&options, arrangement).await?);
+    }
+    print(&costs)?;
+    if let Some(file) = json {
+        std::fs::write(file, serde_json::to_string_pretty(&costs)?)?;
+    }
+    Ok(())
+}
+
+fn print(costs: &[Cost]) -> Result<(), Error> {
+    let mut out = std::io::stdout().lock();
+    let of = |wanted| costs.iter().find(|cost| cost.arrangement == wanted);
+    let (Some(forward), Some(tail)) = (of(Arrangement::Forward), of(Arrangement::Tail)) else {
+        return Ok(());
+    };
+    writeln!(
+        out,
+        "| | egress, B/span | / tail | evidence, B/piece | ingress, B/span | agents, µs/span | + forward | gateway, \
+         µs/span | / tail | CPU in all / tail | peak MiB, agent | gateway | kept | torn | differs from tail |"
+    )?;
+    writeln!(out, "|---|{}", "---:|".repeat(14))?;
+    for cost in costs {
+        let spans = cost.spans as f64;
+        let pieces = spans / forebay_benches::fleet::traffic::SPANS_PER_PIECE as f64;
+        let micros = |seconds: f64| seconds * 1e6 / spans;
+        let compared = cost.traces.compare(&tail.traces);
+        let mib = |bytes: u64| bytes >> 20;
+        writeln!(
+            out,
+            "| {:?} | {:.1} | {:.3} | {:.1} | {:.2} | {:.2} | {:+.2} | {:.3} | {:.3} | {:.2} | {} | {} | {} | {} | {} |",
+            cost.arrangement,
+            cost.egress as f64 / spans,
+            cost.egress as f64 / tail.egress as f64,
+            cost.evidence as f64 / pieces,
+            cost.ingress as f64 / spans,
+            micros(cost.agents_cpu),
+            micros(cost.agents_cpu - forward.agents_cpu),
+            micros(cost.gateway_cpu),
+            cost.gateway_cpu / tail.gateway_cpu,
+            (cost.agents_cpu + cost.gateway_cpu) / (tail.agents_cpu + tail.gateway_cpu),
+            mib(cost.agent_memory),
+            mib(cost.gateway_memory),
+            cost.kept,
+            cost.torn,
+            compared.only_first + compared.only_second,
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! Connections that leave their network namespace, or come back into it through a proxy.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+
+use super::arena::Arena;
+use super::namespace::Namespace;
+use super::report::{Cell, Table, median};
+use super::traffic::{self, Stream, join, ping};
+use super::transport::{End, Pair};
+use super::{SIZES, report};
+use crate::components::StartError;
+
+/// Of the application's server, the proxy that its connections are redirected to, and what is behind that.
+struct Leg {
+    server: u16,
+    proxy: u16,
+    behind: u16,
+}
+
+const PLAIN: Leg = Leg { server: 4317, proxy: 15_001, behind: 4318 };
+const ACCELERATED: Leg = Leg { server: 5317, proxy: 16_001, behind: 5318 };
+/// One span.
+const MESSAGE: usize = 512;
+const TRIPS: usize = 2000;
+/// Of the two nodes.
+const PORT: u16 = 4317;
+const NEAR: &str = "198.18.0.1";
+const FAR: &str = "198.18.0.2";
+
+/// A round trip through a proxy that the kernel redirects connections to, as a service mesh does.
+pub(super) fn mesh_leg(arena: &Arena, rounds: usize) -> Result<Table, StartError> {
+    let mut namespace = Namespace::new()?;
+    let rules: String = [PLAIN, ACCELERATED]
+        .map(|leg| format!("tcp dport {} redirect to :{}; ", leg.server, leg.proxy))
+        .concat();
+    let chain = format!("chain output {{ type nat hook output priority -100; {rules} }};");
+    namespace.run(&format!("nft 'table ip mesh {{ {chain} }}'"))?;
+    let _accelerated = arena.accelerate([ACCELERATED.server, ACCELERATED.behind], &[ACCELERATED.proxy])?;
+    let samples = thread::scope(|scope| {
+        join(scope.spawn(|| {
+            namespace.enter()?;
+            let mut samples = [const { Vec::new() }; 2];
+            for _ in 0..rounds {
+                samples[0].push(PLAIN.round_trip()?);
+                samples[1].push(ACCELERATED.round_trip()?);
+            }
+            Ok(samples)
+        }))
+    })?;
+    let [plain, accelerated] = samples.map(|samples| Cell::Measured(median(samples)));
+    let mut table = Table::new("Round trip through a proxy by REDIRECT (both legs), median", "µs");
+    table.row(&report::bytes(MESSAGE), [plain, accelerated, Cell::Absent]);
+    Ok(table)
+}
+
+impl Leg {
+    /// The median time of a message through the proxy and back, in microseconds.
+    fn round_trip(&self) -> io::Result<f64> {
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let listen = |port| TcpListener::bind(local(port));
+        let (proxy, behind) = (listen(self.proxy)?, listen(self.behind)?);
+        let outer = Pair::to(&proxy, local(self.server))?;
+        let inner = Pair::through(&behind)?;
+        outer.set_nodelay(true)?;
+        inner.set_nodelay(true)?;
+        let (mut client, mut from) = (outer.client, outer.server);
+        let (mut to, mut server) = (inner.client, inner.server);
+        thread::scope(|scope| {
+            let forward = scope.spawn(move || {
+                let mut message = [0; MESSAGE];
+                for _ in 0..TRIPS {
+                    from.read_exact(&mut message)?;
+                    to.write_all(&message)?;
+                    to.read_exact(&mut message)?;
+                    from.write_all(&message)?;
+                }
+                io::Result::Ok(())
+            });
+            let echo = scope.spawn(move || {
+                let mut message = [0; MESSAGE];
+                for _ in 0..TRIPS {
+                    server.read_exact(&mut message)?;
+                    server.write_all(&message)?;
+                }
+                io::Result::Ok(())
+            });
+            let times = ping(&mut client, MESSAGE, TRIPS)?;
+            join(forward)?;
+            join(echo)?;
+            Ok(median(times))
+        })
+    }
+}
+
+/// Two network namespaces with a cable between them.
+pub(super) struct Nodes {
+    near: Namespace,
+    /// The far one's.
+    listener: TcpListener,
+    _far: Namespace,
+}
+
+impl Nodes {
+    /// Makes them. What listens in the far one belongs to the cgroup in which this process is now.
+    ///
+    /// # Errors
+    /// When that is not allowed, or `unshare` and `ip` are not installed.
+    pub(super) fn new() -> Result<Self, StartError> {
+        let (mut near, mut far) = (Namespace::new()?, Namespace::new()?);
+        near.run(&format!("ip link add near type veth peer name far netns {}", far.process()))?;
+        near.run(&format!("ip addr add {NEAR}/30 dev near && ip link set near up"))?;
+        far.run(&format!("ip addr add {FAR}/30 dev far && ip link set far up"))?;
+        let listener = thread::scope(|scope| {
+            join(scope.spawn(|| {
+                far.enter()?;
+                TcpListener::bind((FAR, PORT))
+            }))
+        })?;
+        Ok(Self { near, listener, _far: far })
+    }
+
+    /// Throughput to a peer that is out of the accelerator's reach, without and with one.
+    pub(super) fn throughput(&self, arena: &Arena, rounds: usize) -> Result<Table, StartError> {
+        let mut table = Table::new("Throughput to another node (nothing can be redirected)", "MB/s");
+        for size in SIZES {
+            let mut samples = [const { Vec::new() }; 2];
+            for _ in 0..rounds {
+                samples[0].push(self.send(size)?);
+                let _accelerated = arena.accelerate([PORT], &[])?;
+                samples[1].push(self.send(size)?);
+            }
+            let [plain, accelerated] = samples.map(|samples| Cell::Measured(median(samples)));
+            table.row(&report::bytes(size), [plain, accelerated, Cell::Absent]);
+        }
+        Ok(table)
+    }
+
+    fn send(&self, size: usize) -> Result<f64, StartError> {
+        let client = thread::scope(|scope| {
+            join(scope.spawn(|| {
+                self.near.enter()?;
+                TcpStream::connect((FAR, PORT))
+            }))
+        })?;
+        let pair = Pair { client: End::Tcp(client), server: End::Tcp(self.listener.accept()?.0) };
+        Ok(traffic::stream(pair, size, Stream::NoDelay)?.megabytes_per_second())
+    }
+}
