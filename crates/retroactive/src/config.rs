@@ -30,7 +30,8 @@ pub struct StorageConfig {
 }
 
 const DIGEST_INTERVAL: Duration = Duration::from_secs(1);
-const INTERVAL_MIN: Duration = Duration::from_millis(50);
+// Coordinators take ten reports a second.
+const INTERVAL_MIN: Duration = Duration::from_millis(100);
 const INTERVAL_MAX: Duration = Duration::from_secs(60);
 const STORAGE_MIB: u64 = 1_024;
 
@@ -42,7 +43,7 @@ impl RetroactiveConfig {
         let coordinators = coordinators.and_then(|section| MembersConfig::read(&section));
         let interval = table.duration("digest_interval").unwrap_or(DIGEST_INTERVAL);
         if !(INTERVAL_MIN..=INTERVAL_MAX).contains(&interval) {
-            table.error("digest_interval", "expected 50ms to 60s");
+            table.error("digest_interval", "expected 100ms to 60s");
         }
         if table.get("policies").is_some() {
             table.error("policies", "policies come from the coordinator: set them there, in `tail_sampling`");

@@ -306,10 +306,9 @@ async fn who_does_not_read_fills_a_queue_and_is_cut_off_after_a_while() {
     timeout(LONG, filled).await.expect("a queue that does not grow without end");
     assert!(handle.fill() > 0.8, "{}", handle.fill());
     tokio::time::pause();
-    let begun = Instant::now();
-    let gone = seen.recv().await;
+    // Paused time runs ahead of sockets, so it does not say how long that took.
+    let gone = timeout(100 * LONG, seen.recv()).await.expect("whoever does not read is cut off");
     assert!(matches!(gone, Some(Attendance { what: What::Left, .. })), "{gone:?}");
-    assert!(begun.elapsed() <= LONG);
     tokio::time::resume();
     assert_ne!(end(&mut incoming).await, "OK");
     assert!(handle.tell_decisions(&decisions(2)).is_err(), "it is gone");
