@@ -19,7 +19,7 @@ use http::uri::PathAndQuery;
 use tonic::{
     Request, Response, Status,
     client::Grpc as Client,
-    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder},
     server::{Grpc as Server, UnaryService},
     transport::{Channel, Endpoint},
 };
@@ -148,7 +148,8 @@ impl<F: Fn(Bytes) + Send + Sync + 'static> Service<http::Request<tonic::body::Bo
             if Signal::ALL.iter().all(|signal| signal.grpc_path() != request.uri().path()) {
                 return Ok(Status::unimplemented("only OTLP is served").into_http());
             }
-            let mut server = Server::new(RawCodec).max_decoding_message_size(service.max_message);
+            let server = Server::new(RawCodec).max_decoding_message_size(service.max_message);
+            let mut server = server.accept_compressed(CompressionEncoding::Zstd);
             Ok(server.unary(service, request).await)
         })
     }
