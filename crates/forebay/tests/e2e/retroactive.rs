@@ -90,7 +90,7 @@ fn arrived(backend: &Backend) -> BTreeMap<u128, usize> {
 async fn what_is_kept_leaves_whole_and_nothing_else_leaves() {
     let backend = Backend::start().await;
     let listen = address(free_port());
-    let coordinator = coordinator(listen, backend.address, "1s").await;
+    let coordinator = coordinator(listen, backend.address, "4s").await;
     let mut agents = Vec::new();
     for _ in 0..3 {
         let agent = agent(&[listen], backend.address, "").await;
@@ -206,8 +206,8 @@ async fn several_coordinators_share_the_traces_of_a_fleet() {
     let backend = Backend::start().await;
     let listen = [address(free_port()), address(free_port())];
     let coordinators = [
-        coordinator(listen[0], backend.address, "1s").await,
-        coordinator(listen[1], backend.address, "1s").await,
+        coordinator(listen[0], backend.address, "4s").await,
+        coordinator(listen[1], backend.address, "4s").await,
     ];
     let agents = [agent(&listen, backend.address, "").await, agent(&listen, backend.address, "").await];
     for agent in &agents {
