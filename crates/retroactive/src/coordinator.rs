@@ -13,7 +13,7 @@ use forebay_pipeline::Budget;
 use forebay_receiver::StartError;
 use forebay_samplers::retroactive::Coordination;
 use forebay_samplers::retroactive::program::Program;
-use forebay_samplers::tail::{AgentNumber, EvidencePort};
+use forebay_samplers::tail::{AgentNumber, EvidencePort, Nanos};
 use thiserror::Error;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
@@ -67,6 +67,8 @@ struct Fleet<'a> {
     known: HashMap<AgentId, Known>,
     /// Below which randomness decisions to keep are shed.
     shed: Threshold,
+    /// Until when the sampler was told to decide nothing.
+    held_until: Nanos,
 }
 
 struct Known {
@@ -144,6 +146,7 @@ async fn coordinate(link: CoordinatorLink, mut seen: mpsc::Receiver<Attendance>)
             connected: HashMap::new(),
             known: HashMap::new(),
             shed: Threshold::ALWAYS,
+            held_until: 0,
             program: &program,
             port: &mut port,
         };
@@ -196,8 +199,9 @@ impl Fleet<'_> {
                 }
                 let now = self.port.now();
                 self.coordination.reported(agent, &report, now);
-                let held = self.port.hold(self.coordination.hold_until(now)).await;
-                held && self.port.report(agent, report, charge).await
+                let until = self.coordination.hold_until(now);
+                let unchanged = until == std::mem::replace(&mut self.held_until, until);
+                (unchanged || self.port.hold(until).await) && self.port.report(agent, report, charge).await
             }
             What::Left => {
                 if let Some((agent, _)) = self.connected.remove(&connection) {

@@ -28,6 +28,7 @@ mod waits;
 
 pub use config::{SamplingStrategy, TailConfig};
 pub use learned::LearnedRates;
+pub use metrics::AGE_SECONDS;
 pub use processor::{EvidencePort, Grant, TailProcessor};
 pub use sampler::{Notice, Output, Remember, Reported, Settings, TailSampler};
 pub use stamp::POLICY_ATTRIBUTE;

@@ -2,8 +2,8 @@
 
 use forebay_pipeline::{Ledger, Telemetry};
 use forebay_samplers::retroactive::{Counts, RetroactiveAgent};
-use forebay_samplers::tail::Stats;
-use prometheus::{IntCounter, IntGauge};
+use forebay_samplers::tail::{AGE_SECONDS, Stats};
+use prometheus::{Histogram, IntCounter, IntGauge};
 
 /// What an agent shows of itself.
 pub(super) struct Metrics {
@@ -17,6 +17,7 @@ pub(super) struct Metrics {
     kept_traces: IntCounter,
     kept_by_clause: IntCounter,
     late_kept: IntCounter,
+    late_span_age: Histogram,
     pieces: IntCounter,
     unknown_keeps: IntCounter,
     pending_traces: IntGauge,
@@ -49,6 +50,14 @@ impl Metrics {
                 "forebay_retroactive_sampling_late_spans",
                 "Spans that came after their trace had been kept, and left at once.",
             ),
+            late_span_age: telemetry
+                .histograms(
+                    "forebay_retroactive_sampling_late_span_age",
+                    "Seconds from the decision to keep a trace to the arrival of spans that leave for it.",
+                    &["processor"],
+                    AGE_SECONDS,
+                )
+                .with_label_values(&[id]),
             pieces: counter(
                 "forebay_retroactive_sampling_pieces",
                 "Pieces of evidence that have been reported.",
@@ -73,6 +82,7 @@ impl Metrics {
 
     /// Adds what the agent has done since the last time.
     pub(super) fn publish(&mut self, agent: &mut RetroactiveAgent) {
+        agent.take_late_ages().into_iter().for_each(|age| self.late_span_age.observe(age));
         let (now, counts) = (agent.stats().clone(), agent.counts());
         let (before, counted) = &self.published;
         let overwritten = counts.overwritten_spans - counted.overwritten_spans;

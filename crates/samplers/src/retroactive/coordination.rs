@@ -42,7 +42,8 @@ struct Attendant {
     /// The last tick that told of everything there was to tell.
     told_all: u64,
     applied: u64,
-    horizon: Nanos,
+    /// What it has told last, on this stream or one before; none if it never has.
+    horizon: Option<Nanos>,
     members: Option<u64>,
     /// When its stream broke.
     left: Option<Nanos>,
@@ -73,7 +74,8 @@ impl Coordination {
 
     /// An agent's stream begins.
     pub fn joined(&mut self, agent: AgentNumber) {
-        let before = self.agents.get(&agent).map(|attendant| attendant.applied);
+        let before = self.agents.get(&agent);
+        let (applied, horizon) = before.map_or((self.tick, None), |before| (before.applied, before.horizon));
         let attendant = Attendant {
             settled: vec![0; self.shards],
             kept: VecDeque::new(),
@@ -82,8 +84,8 @@ impl Coordination {
             informed: None,
             told_all: self.tick,
             // To one that was never here, nothing is that has been decided before.
-            applied: before.unwrap_or(self.tick),
-            horizon: Nanos::MAX,
+            applied,
+            horizon,
             members: None,
             left: None,
         };
@@ -111,7 +113,7 @@ impl Coordination {
         if attendant.informed.is_some_and(|informed| informed <= applied) {
             attendant.applied = attendant.applied.max(applied);
         }
-        attendant.horizon = Nanos::try_from(report.horizon.as_nanos()).unwrap_or(Nanos::MAX);
+        attendant.horizon = Some(Nanos::try_from(report.horizon.as_nanos()).unwrap_or(Nanos::MAX));
         if attendant.members.replace(report.members) != Some(report.members) {
             (attendant.begins, attendant.informed) = (report.window, None);
         }
@@ -125,7 +127,7 @@ impl Coordination {
     /// Until when nothing should be decided.
     #[must_use]
     pub fn hold_until(&self, now: Nanos) -> Nanos {
-        let shortest = self.present().map(|(_, attendant)| attendant.horizon).min();
+        let shortest = self.present().filter_map(|(_, attendant)| attendant.horizon).min();
         let grace = GRACE.min(shortest.map_or(Nanos::MAX, |horizon| horizon / 2));
         let until = self.unsure_since.saturating_add(grace);
         let unsure = self.differing || self.unsure_since.saturating_add(GRACE) > now;
@@ -150,7 +152,7 @@ impl Coordination {
         }
     }
 
-    /// What agents are to be told at `now`, each with how many more traces there are to name than one message may.
+    /// What agents are to be told at `now`; traces that one message has no room for are for the next tick.
     pub fn tick(&mut self, now: Nanos) -> Vec<(AgentNumber, Decisions)> {
         self.forget_departed(now);
         self.tick += 1;
@@ -178,10 +180,11 @@ impl Coordination {
         self.agents.iter().filter(|(_, attendant)| attendant.left.is_none())
     }
 
-    /// An agent whose horizon has passed since its stream broke has nothing undecided any more of what it told.
+    /// An agent whose horizon has passed since its stream broke has nothing undecided any more of what it told; one that
+    /// never told anything is not waited for.
     fn forget_departed(&mut self, now: Nanos) {
         self.agents.retain(|_, attendant| {
-            attendant.left.is_none_or(|left| left.saturating_add(attendant.horizon) > now)
+            attendant.left.is_none_or(|left| left.saturating_add(attendant.horizon.unwrap_or(0)) > now)
         });
     }
 
@@ -210,5 +213,52 @@ impl Attendant {
             }
         }
         Decisions { tick, settled: self.told_settled, stable, economical: false, kept }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::retroactive::program::ProgramId;
+
+    fn report(window: u64, applied: u64) -> Report {
+        let horizon = Duration::from_secs(100);
+        let program = ProgramId(1);
+        Report { window, program, applied, horizon, members: 1, overwritten: 0, pieces: Vec::new() }
+    }
+
+    /// What is stable after an agent has acknowledged for a minute what it was told; `other` has connected before.
+    fn stable_after(other: impl Fn(&mut Coordination)) -> u64 {
+        let mut fleet = Coordination::new(10 * SECOND, 1, 0);
+        let agent = AgentNumber(1);
+        fleet.joined(agent);
+        fleet.joined(AgentNumber(2));
+        other(&mut fleet);
+        let mut stable = 0;
+        for second in 1..60 {
+            let now = second * SECOND;
+            fleet.reported(agent, &report(second, fleet.tick), now);
+            fleet.notice(0, Notice::Settled(agent, second));
+            stable = fleet.tick(now).last().unwrap().1.stable;
+        }
+        stable
+    }
+
+    #[test]
+    fn an_agent_that_has_gone_is_waited_for_if_it_has_told_of_anything() {
+        let gone = AgentNumber(2);
+        assert!(stable_after(|fleet| fleet.left(gone, 0)) > 40, "it never told anything");
+        let told = |fleet: &mut Coordination| {
+            fleet.reported(gone, &report(1, 0), 0);
+            fleet.left(gone, 0);
+        };
+        assert_eq!(stable_after(told), 0, "its horizon has not passed");
+        let lost = |fleet: &mut Coordination| {
+            told(fleet);
+            fleet.lost(gone);
+        };
+        assert!(stable_after(lost) > 40);
     }
 }

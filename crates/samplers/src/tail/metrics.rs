@@ -56,7 +56,8 @@ const DECISION_MILLISECONDS: &[f64] = &[
     1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 150.0, 200.0, 300.0, 400.0, 500.0, 750.0, 1e3, 2e3, 3e3,
     4e3, 5e3, 1e4, 2e4, 3e4, 5e4,
 ];
-const AGE_SECONDS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0];
+/// Bounds of histograms of ages, in seconds.
+pub const AGE_SECONDS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0];
 
 impl Metrics {
     /// The metrics of processor `id` (`tail_sampling/slow`) with these policies.
