@@ -315,9 +315,7 @@ fn tail_sampling(table: &Table<'_>, reading: &Reading) -> BuildProcessor {
         let (policies, grant) = (Arc::clone(&config.policies), &context.tail);
         let (processor, port) =
             TailProcessor::coordinate(id, config.clone(), grant, &context.telemetry, next);
-        if let Some(port) = port {
-            link.join(port, &policies.program(grant.record_policy))?;
-        }
+        link.join(port, &policies.program(grant.record_policy))?;
         Ok(Arc::new(processor))
     })
 }

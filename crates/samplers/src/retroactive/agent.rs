@@ -26,7 +26,6 @@ use super::members::Members;
 use super::message::{Decisions, Piece};
 use super::program::{Clause, Columns, Program, ProgramId};
 use crate::tail::decision::Kept;
-use crate::tail::digest::Digest;
 use crate::tail::moment::Moment;
 use crate::tail::pending::{Arriving, Pending};
 use crate::tail::predicate::{PredicateError, Predicates};
@@ -492,6 +491,3 @@ fn note_grown(tracks: &mut Tracks, owners: &mut [Owner], number: SlotNumber) {
         owners[owner].unreported.push(number);
     }
 }
-
-/// What stands for a digest of which nothing is told.
-const NOTHING: Digest = Digest::EMPTY;

@@ -191,12 +191,13 @@ impl Pending {
 
     /// Frees the traces that are not kept, and remembers them.
     pub(crate) fn release_gone(&mut self) {
-        for &number in &self.gone {
-            let trace_id = self.store.traces.slot(number).trace_id;
-            self.dropped.insert(self.store.traces.identity(trace_id));
+        let mut gone = std::mem::take(&mut self.gone);
+        for &number in &gone {
+            self.remember_dropped(self.store.traces.slot(number).trace_id);
         }
-        self.store.release(&self.gone);
-        self.gone.clear();
+        self.store.release(&gone);
+        gone.clear();
+        self.gone = gone;
     }
 
     /// Remembers that a trace has been dropped.
@@ -214,10 +215,7 @@ impl Pending {
         numbers.iter().for_each(|&number| self.store.splice(number, stamp, &recalled, &mut splicer));
         self.stats.traces -= numbers.len() as u64;
         self.stats.pending_spans -= splicer.items() as u64;
-        let request = splicer.finish(|envelope| {
-            let (resource, scope) = self.store.envelopes.parts(envelope);
-            (std::iter::once(resource), std::iter::once(scope))
-        });
+        let request = self.store.finish(splicer);
         self.store.release(numbers);
         request
     }
@@ -312,10 +310,7 @@ impl Pending {
             self.store.splice(*slot, &stamps[kept], &recalled, &mut splicer);
         }
         let spans = splicer.items();
-        let request = splicer.finish(|envelope| {
-            let (resource, scope) = self.store.envelopes.parts(envelope);
-            (std::iter::once(resource), std::iter::once(scope))
-        });
+        let request = self.store.finish(splicer);
         self.stats.pending_spans -= spans as u64 + recalled.lost_spans();
         out.push(Output { request, spans });
         let slots: Vec<_> = self.leaving.drain(..).map(|(slot, _)| slot).collect();

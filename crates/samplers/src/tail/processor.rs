@@ -128,7 +128,7 @@ impl TailProcessor {
         grant: &Grant,
         telemetry: &Telemetry,
         next: Arc<dyn Consumer>,
-    ) -> (Self, Option<EvidencePort>) {
+    ) -> (Self, EvidencePort) {
         Self::start_shards(id, config, grant, telemetry, next, true)
     }
 
@@ -139,7 +139,7 @@ impl TailProcessor {
         telemetry: &Telemetry,
         next: Arc<dyn Consumer>,
         by_key: bool,
-    ) -> (Self, Option<EvidencePort>) {
+    ) -> (Self, EvidencePort) {
         // A limit holds for a processor, and whoever keeps it has to see all its traces.
         let shards = if config.policies.are_limited() { 1 } else { grant.shards.max(1) };
         let ledger = telemetry.ledger(&format!("processor/{id}"), Signal::Traces);
@@ -171,7 +171,7 @@ impl TailProcessor {
             jobs
         });
         let shards = Arc::new(Shards { queues: senders.collect(), hasher: RandomState::default(), by_key });
-        let evidence = by_key.then(|| EvidencePort::new(&shards, told, epoch, nanos(config.decision_wait)));
+        let evidence = EvidencePort::new(&shards, told, epoch, nanos(config.decision_wait));
         let processor = Self { shards, deadline, tasks: Mutex::new(tasks), ledger };
         (processor, evidence)
     }

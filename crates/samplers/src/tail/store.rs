@@ -100,6 +100,14 @@ impl Store {
         }
     }
 
+    /// The request of the spans that `splicer` was handed.
+    pub(crate) fn finish(&self, splicer: Splicer<'_>) -> Vec<u8> {
+        splicer.finish(|envelope| {
+            let (resource, scope) = self.envelopes.parts(envelope);
+            (std::iter::once(resource), std::iter::once(scope))
+        })
+    }
+
     /// What is known of a trace.
     pub(crate) fn evidence<'a>(&'a self, number: SlotNumber, fingerprints: &'a Fingerprints) -> Evidence<'a> {
         let slot = self.traces.slot(number);

@@ -5,10 +5,11 @@ use std::time::Duration;
 use forebay_otlp::SpanIndex;
 
 use super::track::State;
-use super::{HORIZON_MAX, NOTHING, RetroactiveAgent, SECOND};
+use super::{HORIZON_MAX, RetroactiveAgent, SECOND};
 use crate::retroactive::key::TraceKey;
 use crate::retroactive::message::{Piece, Report};
 use crate::tail::Output;
+use crate::tail::digest::Digest;
 use crate::tail::stamp::Stamp;
 use crate::tail::store::{Nanos, SlotNumber};
 
@@ -103,7 +104,7 @@ impl RetroactiveAgent {
             State::Undecided => pieces.push(self.piece(number)),
             State::Dropped if is_first => {
                 pieces.push(Piece {
-                    digest: NOTHING,
+                    digest: Digest::EMPTY,
                     values: Vec::new(),
                     dropped: true,
                     ..self.piece(number)
@@ -124,7 +125,7 @@ impl RetroactiveAgent {
             if unaware(key, &self.owners[owner].name) {
                 self.owners[owner].announcements.push(Piece {
                     trace_id: key.to_trace_id(),
-                    digest: NOTHING,
+                    digest: Digest::EMPTY,
                     values: Vec::new(),
                     waited: moment.whole_seconds_until(now),
                     kept: Some(kept),
