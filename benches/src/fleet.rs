@@ -18,7 +18,7 @@ use std::{
 use bytes::Bytes;
 use serde::Serialize;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     time::{Instant, sleep, sleep_until},
 };
 use tonic::transport::{Server, server::TcpIncoming};
@@ -32,6 +32,7 @@ use crate::{
     grpc::{OtlpService, RawClient},
     proc,
     process::Process,
+    run::free_addresses,
     sink::trace_id,
     walk::for_each_span,
 };
@@ -174,7 +175,7 @@ async fn send(agent: SocketAddr, requests: Vec<Bytes>, time: Duration) -> Result
 impl Fleet {
     async fn start(options: &Options, arrangement: Arrangement) -> Result<Self, Error> {
         let (backend, backend_address) = Backend::start().await?;
-        let [otlp, coordinator] = [free_address().await?, free_address().await?];
+        let [otlp, coordinator] = free_addresses()?;
         let gateway_yaml = gateway(arrangement, otlp, coordinator, backend_address);
         let mut gateway = start(options, "the gateway", &gateway_yaml)?;
         until_listening(&mut gateway, otlp)?;
@@ -187,7 +188,7 @@ impl Fleet {
             backend,
         };
         for number in 0..options.agents {
-            let listen = free_address().await?;
+            let [listen, _] = free_addresses()?;
             let yaml = if arrangement.is_retroactive() {
                 let hops = (Hop::to(coordinator).await?, Hop::to(backend_address).await?);
                 let yaml = retroactive_agent(listen, hops.0.address(), hops.1.address());
@@ -292,16 +293,6 @@ fn start(options: &Options, name: &str, yaml: &str) -> Result<Process, Error> {
 
 fn until_listening(process: &mut Process, address: SocketAddr) -> Result<(), Error> {
     process.wait_until(PATIENCE, || std::net::TcpStream::connect(address).is_ok())
-}
-
-/// An address where nobody answers.
-async fn free_address() -> Result<SocketAddr, Error> {
-    loop {
-        let address = SocketAddr::from(([127, 0, 0, 1], fastrand::u16(12_000..30_000)));
-        if TcpStream::connect(address).await.is_err() {
-            return Ok(address);
-        }
-    }
 }
 
 const TELEMETRY: &str = "telemetry: {metrics: {level: none}}";

@@ -371,7 +371,7 @@ fn sibling(name: &str) -> Result<PathBuf, Error> {
 }
 
 /// Two addresses on loopback where nobody listens.
-fn free_addresses() -> Result<[SocketAddr; 2], Error> {
+pub(crate) fn free_addresses() -> Result<[SocketAddr; 2], Error> {
     // Both are held before either is let go, so they differ.
     let held = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
     Ok([held[0].local_addr()?, held[1].local_addr()?])

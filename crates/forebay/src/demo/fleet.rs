@@ -35,9 +35,6 @@ const GRACE: Duration = Duration::from_secs(9);
 const WAIT: Duration = Duration::from_secs(5);
 /// How long a process may take to listen, and to end.
 const PATIENCE: Duration = Duration::from_secs(20);
-const POLICIES: &str = "[{name: slow, type: latency, latency: {threshold_ms: 500}}, \
-                         {name: checkout, type: string_attribute, string_attribute: {key: service.name, values: [checkoutservice]}}, \
-                         {name: floor, type: probabilistic, probabilistic: {sampling_percentage: 5}}]";
 
 /// An agent's process, and its hops.
 struct Agent {
@@ -55,10 +52,12 @@ pub(super) async fn demo() -> Result<(), StartError> {
     let settings = read_config(&with_ports(whole.0, whole.1))?;
     logging::start(&settings.telemetry);
     let gateway = Service::start(settings, &LearnedRates::default()).await?;
-    let coordinator = start(&coordinator(retroactive.0, retroactive.1), local(retroactive.0)).await?;
+    let (listen, _) = free_ports()?;
+    let pipeline = with_ports(retroactive.0, retroactive.1);
+    let coordinator = start(&[&pipeline, &coordinator(local(listen))], local(listen)).await?;
     let mut agents = Vec::new();
     for _ in 0..AGENTS {
-        agents.push(Agent::start(local(retroactive.0), local(retroactive.1), local(whole.0)).await?);
+        agents.push(Agent::start(local(listen), local(retroactive.1), local(whole.0)).await?);
     }
     say(&format!(
         "One coordinator and {AGENTS} agents are running; traces of the recording lie in pieces at several of them.\n\
@@ -112,7 +111,7 @@ impl Agent {
             hops[0].address(),
             hops[1].address(),
         );
-        let process = start(&yaml, listen).await?;
+        let process = start(&[&yaml], listen).await?;
         let client = super::client(listen, "none")?;
         let forwarding = super::client(hops[2].address(), "zstd")?;
         Ok(Self { process, client, hops, forwarding })
@@ -131,22 +130,20 @@ fn local(port: u16) -> SocketAddr {
     ([127, 0, 0, 1], port).into()
 }
 
-fn coordinator(port: u16, backend: u16) -> String {
+/// What makes a coordinator of the other demo's pipeline.
+fn coordinator(listen: SocketAddr) -> String {
     format!(
-        "{{extensions: {{retroactive_coordinator: {{endpoint: '127.0.0.1:{port}'}}}}, receivers: {{otlp: {{protocols: {{grpc: \
-         {{endpoint: '127.0.0.1:0'}}}}}}}}, processors: {{tail_sampling: {{coordinator: retroactive_coordinator, decision_wait: 2s, \
-         policies: {POLICIES}}}}}, exporters: {{otlp_grpc: {{endpoint: '127.0.0.1:{backend}', tls: {{insecure: true}}}}}}, \
-         service: {{extensions: [retroactive_coordinator], telemetry: {{logs: {{level: warn}}, metrics: {{level: none}}}}, \
-         pipelines: {{traces: {{receivers: [otlp], processors: [tail_sampling], exporters: [otlp_grpc]}}}}}}, forebay: \
-         {{memory_limit_mib: 256, shards: 1}}}}"
+        "{{extensions: {{retroactive_coordinator: {{endpoint: '{listen}'}}}}, processors: {{tail_sampling: {{coordinator: \
+         retroactive_coordinator}}}}, service: {{extensions: [retroactive_coordinator]}}, forebay: {{memory_limit_mib: 256, \
+         shards: 1}}}}"
     )
 }
 
-/// Runs this program with a configuration, and waits until it listens.
-async fn start(yaml: &str, listen: SocketAddr) -> Result<Child, StartError> {
+/// Runs this program with configurations, each laid over those before, and waits until it listens.
+async fn start(configs: &[&str], listen: SocketAddr) -> Result<Child, StartError> {
     let mut command = Command::new(env::current_exe()?);
     command
-        .arg(format!("--config=yaml:{yaml}"))
+        .args(configs.iter().map(|yaml| format!("--config=yaml:{yaml}")))
         .arg("--feature-gates=+processor.tailsamplingprocessor.recordpolicy");
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true).spawn()?;
     let begun = Instant::now();

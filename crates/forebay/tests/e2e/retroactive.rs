@@ -8,7 +8,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::Status;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 
-use crate::harness::{Backend, Forebay, eventually, free_port, request_of, span};
+use crate::harness::{Backend, Forebay, Metrics, eventually, free_port, request_of, span};
 
 const POLICIES: &str = "{name: errors, type: status_code, status_code: {status_codes: [ERROR]}}, \
                         {name: slow, type: latency, latency: {threshold_ms: 500}}, \
@@ -38,27 +38,47 @@ async fn coordinator(listen: SocketAddr, backend: SocketAddr, wait: &str) -> For
     Forebay::start_with(&[&config, extensions], &[]).await
 }
 
-async fn agent(coordinators: &[SocketAddr], backend: SocketAddr, more: &str) -> Forebay {
+/// An agent that a coordinator decides for.
+async fn agent(coordinators: &[SocketAddr], backend: SocketAddr) -> Forebay {
     let endpoints: Vec<_> = coordinators.iter().map(|address| format!("'{address}'")).collect();
     let endpoints = endpoints.join(", ");
     let config = format!(
         "--config=yaml:{{receivers: {{otlp: {{protocols: {{grpc: }}}}}}, exporters: {{otlp_grpc: {{endpoint: '{backend}', tls: \
          {{insecure: true}}}}}}, processors: {{retroactive_sampling: {{coordinators: {{endpoints: [{endpoints}], tls: \
-         {{insecure: true}}}}, digest_interval: 200ms{more}}}}}, service: {{pipelines: {{traces: {{receivers: [otlp], \
+         {{insecure: true}}}}, digest_interval: 200ms}}}}, service: {{pipelines: {{traces: {{receivers: [otlp], \
          processors: [retroactive_sampling], exporters: [otlp_grpc]}}}}}}}}"
     );
-    Forebay::start_with(&[&config], &[]).await
-}
-
-async fn until_attended(agent: &Forebay) {
+    let agent = Forebay::start_with(&[&config], &[]).await;
+    let attended = |metrics: &Metrics| metrics.sum("forebay_retroactive_sampling_attended", &[]) == 1;
+    agent.until("a coordinator decides", attended).await;
     agent
-        .until("a coordinator decides", |metrics| {
-            metrics.sum("forebay_retroactive_sampling_attended", &[]) == 1
-        })
-        .await;
 }
 
-/// The `number`th span of a trace, from `start` to `end` in milliseconds.
+async fn until_decided(agents: &[Forebay]) {
+    for agent in agents {
+        let decided =
+            |metrics: &Metrics| metrics.sum("forebay_retroactive_sampling_pending_traces", &[]) == 0;
+        agent.until("everything is decided", decided).await;
+    }
+}
+
+/// Sends traces to two agents, a half of each to each, of which a tenth is slow as a whole: those, with their spans.
+async fn send_halves(agents: &[Forebay; 2], mut sent: impl AsyncFnMut(u128)) -> BTreeMap<u128, usize> {
+    let mut slow_traces = BTreeMap::new();
+    for number in 1..200_u128 {
+        let trace = UNLUCKY | number << 8;
+        let slow = number % 10 == 0;
+        send(&agents[0], vec![timed(trace, 0, 10)]).await;
+        send(&agents[1], vec![timed(trace, 20, if slow { 600 } else { 30 })]).await;
+        if slow {
+            slow_traces.insert(trace, 2);
+        }
+        sent(number).await;
+    }
+    slow_traces
+}
+
+/// A span of a trace, from `start` to `end` in milliseconds.
 fn timed(trace: u128, start: u64, end: u64) -> Span {
     let mut span = span(trace);
     span.start_time_unix_nano = 1_700_000_000_000_000_000 + start * 1_000_000;
@@ -93,9 +113,7 @@ async fn what_is_kept_leaves_whole_and_nothing_else_leaves() {
     let coordinator = coordinator(listen, backend.address, "4s").await;
     let mut agents = Vec::new();
     for _ in 0..3 {
-        let agent = agent(&[listen], backend.address, "").await;
-        until_attended(&agent).await;
-        agents.push(agent);
+        agents.push(agent(&[listen], backend.address).await);
     }
     // A trace that fails at one agent, one that is slow only as a whole, one that the floor keeps, and many others.
     let (error, slow, lucky) = (UNLUCKY | 1 << 8, UNLUCKY | 2 << 8, LUCKY);
@@ -112,13 +130,7 @@ async fn what_is_kept_leaves_whole_and_nothing_else_leaves() {
     send(&coordinator, vec![timed(mixed, 0, 1), timed(mixed, 0, 1)]).await;
     let expected = BTreeMap::from([(error, 4), (slow, 2), (lucky, 2), (mixed, 3)]);
     eventually("whole traces at the backend", async || (arrived(&backend) == expected).then_some(())).await;
-    for agent in &agents {
-        agent
-            .until("everything is decided", |metrics| {
-                metrics.sum("forebay_retroactive_sampling_pending_traces", &[]) == 0
-            })
-            .await;
-    }
+    until_decided(&agents).await;
     assert_eq!(arrived(&backend), expected);
     let states: BTreeMap<_, _> = backend
         .traces()
@@ -138,36 +150,20 @@ async fn a_coordinator_that_is_killed_and_comes_back_loses_and_splits_nothing() 
     let backend = Backend::start().await;
     let listen = address(free_port());
     let first = coordinator(listen, backend.address, "3s").await;
-    let agents = [agent(&[listen], backend.address, "").await, agent(&[listen], backend.address, "").await];
-    for agent in &agents {
-        until_attended(agent).await;
-    }
-    let mut expected = BTreeMap::new();
-    for number in 1..200_u128 {
-        let trace = UNLUCKY | number << 8;
-        let slow = number % 10 == 0;
-        send(&agents[0], vec![timed(trace, 0, 10)]).await;
-        send(&agents[1], vec![timed(trace, 20, if slow { 600 } else { 30 })]).await;
-        if slow {
-            expected.insert(trace, 2);
-        }
+    let agents = [agent(&[listen], backend.address).await, agent(&[listen], backend.address).await];
+    let expected = send_halves(&agents, async |number| {
         if number == 100 {
             first.signal("KILL").await;
         }
-    }
+    })
+    .await;
     first.ended().await;
     for agent in &agents {
         agent.until_logged("no coordinator can be reached").await;
     }
     let second = coordinator(listen, backend.address, "3s").await;
     eventually("all slow traces, whole", async || (arrived(&backend) == expected).then_some(())).await;
-    for agent in &agents {
-        agent
-            .until("everything is decided", |metrics| {
-                metrics.sum("forebay_retroactive_sampling_pending_traces", &[]) == 0
-            })
-            .await;
-    }
+    until_decided(&agents).await;
     assert_eq!(arrived(&backend), expected);
     for agent in agents {
         agent.stop().await;
@@ -180,10 +176,7 @@ async fn an_agent_that_is_stopped_waits_for_what_is_decided_of_its_spans() {
     let backend = Backend::start().await;
     let listen = address(free_port());
     let coordinator = coordinator(listen, backend.address, "300s").await;
-    let agents = [agent(&[listen], backend.address, "").await, agent(&[listen], backend.address, "").await];
-    for agent in &agents {
-        until_attended(agent).await;
-    }
+    let agents = [agent(&[listen], backend.address).await, agent(&[listen], backend.address).await];
     let slow = UNLUCKY | 1 << 8;
     send(&agents[0], vec![timed(slow, 0, 10)]).await;
     send(&agents[1], vec![timed(slow, 590, 600)]).await;
@@ -209,20 +202,8 @@ async fn several_coordinators_share_the_traces_of_a_fleet() {
         coordinator(listen[0], backend.address, "4s").await,
         coordinator(listen[1], backend.address, "4s").await,
     ];
-    let agents = [agent(&listen, backend.address, "").await, agent(&listen, backend.address, "").await];
-    for agent in &agents {
-        until_attended(agent).await;
-    }
-    let mut expected = BTreeMap::new();
-    for number in 1..200_u128 {
-        let trace = UNLUCKY | number << 8;
-        let slow = number % 10 == 0;
-        send(&agents[0], vec![timed(trace, 0, 10)]).await;
-        send(&agents[1], vec![timed(trace, 20, if slow { 600 } else { 30 })]).await;
-        if slow {
-            expected.insert(trace, 2);
-        }
-    }
+    let agents = [agent(&listen, backend.address).await, agent(&listen, backend.address).await];
+    let expected = send_halves(&agents, async |_| {}).await;
     eventually("all slow traces, whole", async || (arrived(&backend) == expected).then_some(())).await;
     for coordinator in &coordinators {
         coordinator
