@@ -52,6 +52,8 @@ pub struct Span {
     pub status: StatusCode,
     /// Whether it has no parent.
     pub root: bool,
+    /// Whether its `kind` is `SPAN_KIND_SERVER`.
+    pub server: bool,
 }
 
 /// Where the spans of a request lie, and what decisions need of each.
@@ -91,6 +93,8 @@ const END: u32 = 8;
 const STATUS: u32 = 15;
 const STATUS_CODE: u32 = 3;
 const FLAGS: u32 = 16;
+/// `SPAN_KIND_SERVER`
+const SERVER: i32 = 2;
 
 /// How deep a span lies below the request.
 pub(crate) const SPAN_DEPTH: usize = 3;
@@ -159,6 +163,7 @@ impl Span {
             flags: 0,
             status: StatusCode::Unset,
             root: true,
+            server: false,
         };
         for field in Fields::new(body) {
             let field = field.map_err(|error| Malformed::Wire { message: SPAN.name, error })?;
@@ -186,6 +191,7 @@ impl Span {
                     let length = bytes.len() as u32;
                     span.trace_state = end - length..end;
                 }
+                (KIND, Value::Varint(kind)) => span.server = enum_number(kind) == SERVER,
                 _ => {}
             }
         }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use forebay_otlp::threshold::Threshold;
 use forebay_pipeline::Budget;
 use forebay_receiver::StartError;
-use forebay_samplers::retroactive::Coordination;
 use forebay_samplers::retroactive::program::Program;
+use forebay_samplers::retroactive::{Coordination, FloodError};
 use forebay_samplers::tail::{AgentNumber, EvidencePort, Nanos};
 use thiserror::Error;
 use tokio::sync::{Mutex, mpsc};
@@ -75,6 +75,8 @@ struct Known {
     number: AgentNumber,
     name: String,
     connection: Option<server::AgentNumber>,
+    /// It is not let in before.
+    barred_until: Nanos,
 }
 
 /// How often agents are told what has been decided.
@@ -84,6 +86,8 @@ const KNOWN_MAX: usize = 1 << 16;
 /// From this fill of the fullest agent's queue on, less is kept: of `n` steps, each halves it.
 const SHED_FROM: f64 = 0.5;
 const SHED_STEPS: f64 = 10.0;
+/// How long an agent that has flooded a coordinator has to stay away, in nanoseconds.
+const BARRED: Nanos = 60_000_000_000;
 /// A backlog of so many keys is a full queue.
 const BACKLOG: f64 = 262_144.0;
 
@@ -140,7 +144,7 @@ impl CoordinatorExtension {
 async fn coordinate(link: CoordinatorLink, mut seen: mpsc::Receiver<Attendance>) {
     let mut waiting = link.waiting.lock().await;
     while let Some(Sampler { mut port, program }) = waiting.recv().await {
-        let coordination = Coordination::new(port.decision_wait(), port.shards(), port.now());
+        let coordination = port.coordination();
         let fleet = Fleet {
             coordination,
             connected: HashMap::new(),
@@ -165,7 +169,8 @@ impl Fleet<'_> {
                 _ = ticks.tick() => self.tick().await,
                 notices = self.port.notices() => match notices {
                     Some((shard, notices)) => {
-                        notices.into_iter().for_each(|notice| self.coordination.notice(shard, notice));
+                        let now = self.port.now();
+                        notices.into_iter().for_each(|notice| self.coordination.notice(shard, notice, now));
                         true
                     }
                     None => false,
@@ -185,7 +190,10 @@ impl Fleet<'_> {
     async fn see(&mut self, connection: server::AgentNumber, what: What) -> bool {
         match what {
             What::Joined(hello, handle) => {
-                if handle.tell_program(self.program).is_ok() {
+                let barred_until = self.known.get(&hello.agent).map_or(0, |known| known.barred_until);
+                if self.port.now() < barred_until {
+                    handle.cut_off("it has flooded this coordinator a moment ago");
+                } else if handle.tell_program(self.program).is_ok() {
                     let agent = self.join(hello.agent, &hello.name, connection);
                     self.connected.insert(connection, (agent, handle));
                 }
@@ -198,20 +206,37 @@ impl Fleet<'_> {
                     return true;
                 }
                 let now = self.port.now();
-                self.coordination.reported(agent, &report, now);
-                let until = self.coordination.hold_until(now);
-                let unchanged = until == std::mem::replace(&mut self.held_until, until);
-                (unchanged || self.port.hold(until).await) && self.port.report(agent, report, charge).await
+                if let Err(flood) = self.coordination.reported(agent, &report, now) {
+                    self.leave(connection, Some(flood));
+                    return self.hold().await;
+                }
+                self.hold().await && self.port.report(agent, report, charge).await
             }
             What::Left => {
-                if let Some((agent, _)) = self.connected.remove(&connection) {
-                    self.coordination.left(agent, self.port.now());
-                    let newest = self.known.values_mut().find(|known| known.connection == Some(connection));
-                    newest.into_iter().for_each(|known| known.connection = None);
-                }
-                true
+                self.leave(connection, None);
+                self.hold().await
             }
         }
+    }
+
+    /// A connection has ended, or ends because its agent floods.
+    fn leave(&mut self, connection: server::AgentNumber, flood: Option<FloodError>) {
+        let Some((agent, handle)) = self.connected.remove(&connection) else { return };
+        let now = self.port.now();
+        self.coordination.left(agent, now);
+        if let Some(known) = self.known.values_mut().find(|known| known.connection == Some(connection)) {
+            known.connection = None;
+            if let Some(flood) = flood {
+                known.barred_until = now.saturating_add(BARRED);
+                handle.cut_off(flood.to_string());
+            }
+        }
+    }
+
+    /// Lets the sampler decide nothing for as long as that is unsafe; false if it is about to end.
+    async fn hold(&mut self) -> bool {
+        let until = self.coordination.hold_until(self.port.now());
+        until == std::mem::replace(&mut self.held_until, until) || self.port.hold(until).await
     }
 
     /// An agent has connected. Its number is the one that it had before.
@@ -234,13 +259,14 @@ impl Fleet<'_> {
             number: AgentNumber(connection.0),
             name: name.to_owned(),
             connection: None,
+            barred_until: 0,
         });
         let number = known.number;
         // Of two connections of an agent the older is a broken one.
         if let Some(older) = known.connection.replace(connection) {
             self.connected.remove(&older);
         }
-        self.coordination.joined(number);
+        self.coordination.joined(number, self.port.now());
         number
     }
 

@@ -119,6 +119,7 @@ fn report(window: u64, pieces: u64) -> Report {
         horizon: Duration::from_secs(60),
         members: 0,
         overwritten: 0,
+        idle: 0,
         pieces: (0..pieces).map(piece).collect(),
     }
 }
@@ -129,7 +130,7 @@ fn decisions(tick: u64) -> Decisions {
         tick,
         settled: tick,
         stable: 0,
-        economical: false,
+        silence: Duration::ZERO,
         kept: vec![(TraceKey::new(5).unwrap(), kept)],
     }
 }

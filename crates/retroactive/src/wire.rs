@@ -5,6 +5,8 @@
 //! numbers of one kind side by side take few bits. Nothing that is read here can make more of itself than its bounds
 //! say, and nothing panics.
 
+use std::time::Duration;
+
 use forebay_otlp::wire::WireError;
 use thiserror::Error;
 
@@ -64,6 +66,11 @@ pub enum MessageError {
 }
 
 /// Reads a text.
+/// A time of centuries becomes 584 years.
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 fn utf8(bytes: &[u8]) -> Result<&str, MessageError> {
     str::from_utf8(bytes).map_err(|_| MessageError::NotUtf8)
 }

@@ -10,7 +10,9 @@
 mod agent;
 mod coordination;
 mod disk;
+mod economy;
 pub mod key;
+mod load;
 mod members;
 pub mod message;
 pub mod program;
@@ -18,6 +20,8 @@ pub mod program;
 mod tests;
 
 pub use agent::{AgentSettings, Counts, RetroactiveAgent};
-pub use coordination::Coordination;
+pub use coordination::{Coordination, CoordinationSettings};
 pub use disk::{DiskError, DiskTier};
+pub use economy::EvidenceMode;
+pub use load::FloodError;
 pub use members::Members;

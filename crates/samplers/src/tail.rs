@@ -26,11 +26,12 @@ mod stats;
 pub(crate) mod store;
 mod waits;
 
+pub(crate) use config::nanos;
 pub use config::{SamplingStrategy, TailConfig};
 pub use learned::LearnedRates;
 pub use metrics::AGE_SECONDS;
 pub use processor::{EvidencePort, Grant, TailProcessor};
-pub use sampler::{Notice, Output, Remember, Reported, Settings, TailSampler};
+pub use sampler::{Holders, Notice, Output, Remember, Reported, Settings, TailSampler};
 pub use stamp::POLICY_ATTRIBUTE;
 pub use stats::{Amount, PolicyCount, Stats};
 pub use store::{AgentNumber, Nanos};

@@ -19,6 +19,7 @@ pub(super) struct Metrics {
     late_kept: IntCounter,
     late_span_age: Histogram,
     pieces: IntCounter,
+    silent: IntCounter,
     unknown_keeps: IntCounter,
     pending_traces: IntGauge,
     pending_bytes: IntGauge,
@@ -62,6 +63,10 @@ impl Metrics {
                 "forebay_retroactive_sampling_pieces",
                 "Pieces of evidence that have been reported.",
             ),
+            silent: counter(
+                "forebay_retroactive_sampling_silent_traces",
+                "New traces of which no evidence was reported because it could not have changed the verdict.",
+            ),
             unknown_keeps: counter(
                 "forebay_retroactive_sampling_unknown_keeps",
                 "Traces that were to be kept and of which there were no spans here.",
@@ -96,6 +101,7 @@ impl Metrics {
         self.kept_by_clause.inc_by(counts.kept_by_clause - counted.kept_by_clause);
         self.late_kept.inc_by(now.late_kept - before.late_kept);
         self.pieces.inc_by(counts.pieces - counted.pieces);
+        self.silent.inc_by(counts.silent - counted.silent);
         self.unknown_keeps.inc_by(counts.unknown_keeps - counted.unknown_keeps);
         self.buffered.add(now.pending_spans.wrapping_sub(before.pending_spans).cast_signed());
         self.published = (now, counts);

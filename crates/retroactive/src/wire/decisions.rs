@@ -1,17 +1,19 @@
 //! Decisions: the keys of traces, by how they are kept.
 
+use std::time::Duration;
+
 use foldhash::{HashMap, HashMapExt};
 use forebay_otlp::wire::{Fields, Value, put_bytes, put_varint_field};
 use forebay_samplers::retroactive::key::TraceKey;
 use forebay_samplers::retroactive::message::Decisions;
 use forebay_samplers::tail::decision::Kept;
 
-use super::{MAX_KEYS, MessageError, gaps, kept};
+use super::{MAX_KEYS, MessageError, gaps, kept, nanos};
 
 const TICK: u32 = 1;
 const SETTLED: u32 = 2;
 const STABLE: u32 = 3;
-const ECONOMICAL: u32 = 4;
+const SILENCE: u32 = 4;
 const GROUP: u32 = 5;
 const KEPT: u32 = 1;
 const KEYS: u32 = 2;
@@ -23,7 +25,7 @@ pub fn encode(decisions: &Decisions) -> Vec<u8> {
     put_varint_field(&mut message, TICK, decisions.tick);
     put_varint_field(&mut message, SETTLED, decisions.settled);
     put_varint_field(&mut message, STABLE, decisions.stable);
-    put_varint_field(&mut message, ECONOMICAL, decisions.economical.into());
+    put_varint_field(&mut message, SILENCE, nanos(decisions.silence));
     let mut groups: HashMap<Kept, Vec<u64>> = HashMap::new();
     for (key, kept) in &decisions.kept {
         groups.entry(*kept).or_default().push(key.get());
@@ -53,7 +55,7 @@ pub fn decode(message: &[u8]) -> Result<Decisions, MessageError> {
             (TICK, Value::Varint(tick)) => decisions.tick = tick,
             (SETTLED, Value::Varint(window)) => decisions.settled = window,
             (STABLE, Value::Varint(tick)) => decisions.stable = tick,
-            (ECONOMICAL, Value::Varint(flag)) => decisions.economical = flag != 0,
+            (SILENCE, Value::Varint(nanos)) => decisions.silence = Duration::from_nanos(nanos),
             (GROUP, Value::Bytes(group)) => decode_group(group, &mut decisions.kept)?,
             _ => {}
         }
@@ -97,7 +99,7 @@ mod tests {
     proptest! {
         #[test]
         fn decisions_come_back(
-            (tick, settled, stable, economical) in any::<(u64, u64, u64, bool)>(),
+            (tick, settled, stable, silence) in any::<(u64, u64, u64, u64)>(),
             kept in prop::collection::vec(((0..1_u64 << 48).prop_map(|key| TraceKey::new(key).unwrap()), kept()), 0..60),
         ) {
             let by_key = |decisions: Decisions| {
@@ -105,7 +107,8 @@ mod tests {
                 kept.sort_unstable_by_key(|(key, kept)| (*key, kept.policy, kept.part, kept.threshold));
                 Decisions { kept, ..decisions }
             };
-            let decisions = Decisions { tick, settled, stable, economical, kept };
+            let silence = Duration::from_nanos(silence);
+            let decisions = Decisions { tick, settled, stable, silence, kept };
             prop_assert_eq!(by_key(decode(&encode(&decisions)).unwrap()), by_key(decisions));
         }
 

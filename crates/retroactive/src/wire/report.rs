@@ -6,7 +6,7 @@ use forebay_otlp::wire::{Fields, Value, put_bytes, put_fixed64, put_varint_field
 use forebay_samplers::retroactive::message::{Piece, Report};
 use forebay_samplers::retroactive::program::ProgramId;
 
-use super::{MessageError, pieces};
+use super::{MessageError, nanos, pieces};
 
 const WINDOW: u32 = 1;
 const PROGRAM: u32 = 2;
@@ -15,6 +15,7 @@ const HORIZON: u32 = 4;
 const OVERWRITTEN: u32 = 5;
 const PIECES: u32 = 6;
 const MEMBERS: u32 = 7;
+const IDLE: u32 = 8;
 
 /// A report whose pieces are still in columns.
 #[derive(Debug, PartialEq)]
@@ -33,10 +34,11 @@ pub fn encode(report: &Report) -> Vec<u8> {
     put_varint_field(&mut message, WINDOW, report.window);
     put_fixed64(&mut message, PROGRAM, report.program.0);
     put_varint_field(&mut message, APPLIED, report.applied);
-    put_varint_field(&mut message, HORIZON, u64::try_from(report.horizon.as_nanos()).unwrap_or(u64::MAX));
+    put_varint_field(&mut message, HORIZON, nanos(report.horizon));
     put_varint_field(&mut message, OVERWRITTEN, report.overwritten);
     put_bytes(&mut message, PIECES, &pieces);
     put_fixed64(&mut message, MEMBERS, report.members);
+    put_varint_field(&mut message, IDLE, report.idle);
     message
 }
 
@@ -52,6 +54,7 @@ pub fn decode(message: &[u8]) -> Result<Undecoded, MessageError> {
         horizon: Duration::ZERO,
         members: 0,
         overwritten: 0,
+        idle: 0,
         pieces: Vec::new(),
     };
     let mut pieces = &[][..];
@@ -65,6 +68,7 @@ pub fn decode(message: &[u8]) -> Result<Undecoded, MessageError> {
             (OVERWRITTEN, Value::Varint(spans)) => report.overwritten = spans,
             (PIECES, Value::Bytes(columns)) => pieces = columns,
             (MEMBERS, Value::Fixed64(hash)) => report.members = hash,
+            (IDLE, Value::Varint(traces)) => report.idle = traces,
             _ => {}
         }
     }

@@ -31,7 +31,7 @@ use crate::tail::pending::{Arriving, Pending};
 use crate::tail::predicate::{PredicateError, Predicates};
 use crate::tail::stamp::Stamps;
 use crate::tail::store::{Nanos, SlotNumber, Store};
-use crate::tail::{Output, Remember, Stats};
+use crate::tail::{Output, Remember, Stats, nanos};
 
 /// What an agent needs to know.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -86,6 +86,8 @@ pub struct RetroactiveAgent {
 pub struct Counts {
     /// Pieces of evidence that have been reported.
     pub pieces: u64,
+    /// New traces that coordinators were not told of because that could not change the verdict.
+    pub silent: u64,
     /// Traces that clauses have kept.
     pub kept_by_clause: u64,
     /// Spans of undecided traces that were overwritten for want of room.
@@ -171,6 +173,7 @@ impl RetroactiveAgent {
                 let owner = members.owner(TraceKey::of(store.traces.slot(number).trace_id));
                 tracks.begin(number, owner);
             }
+            tracks.get_mut(number).served.add(added.spans);
             // One that is kept and held back has been reported.
             if store.traces.slot(number).place.is_some() {
                 note_grown(tracks, owners, number);
@@ -186,10 +189,11 @@ impl RetroactiveAgent {
         let mut touched = std::mem::take(&mut self.touched);
         touched.dedup();
         for number in touched.drain(..) {
-            let slot = self.pending.store.traces.slot(number);
-            if slot.place.is_none() || self.tracks.get(number).state == State::Dropped {
+            let traces = &self.pending.store.traces;
+            if !traces.is_pending(number) || self.tracks.get(number).state == State::Dropped {
                 continue;
             }
+            let slot = traces.slot(number);
             let (trace_id, head) = (slot.trace_id, slot.digest.head());
             if !self.pending.late_leaves
                 && let Some(remembered) = self.pending.remembered(trace_id)
@@ -218,11 +222,17 @@ impl RetroactiveAgent {
     pub fn decided(&mut self, name: &str, decisions: &Decisions, now: Nanos, out: &mut Vec<Output>) {
         self.now = now;
         let Some(index) = self.owner_of(name) else { return };
+        let silence = nanos(decisions.silence);
+        let before = std::mem::replace(&mut self.owners[index].silence, silence);
+        if before > 0 && silence == 0 {
+            // Before anything is settled that it was silent about.
+            self.break_silence(index);
+        }
         for &(key, kept) in &decisions.kept {
             self.keep_told(index, key, kept, out);
         }
         let traces = &self.pending.store.traces;
-        let is_pending = |number: SlotNumber| traces.slot(number).place.is_some();
+        let is_pending = |number| traces.is_pending(number);
         let owner = &mut self.owners[index];
         owner.settle(index, decisions.settled, decisions.tick, &mut self.tracks, is_pending);
         let dropped = owner.dropped_by(decisions.tick).to_vec();
@@ -251,7 +261,8 @@ impl RetroactiveAgent {
         let Some(number) = self.pending.store.traces.find(trace_id) else {
             // Its spans may still come.
             if self.pending.remembered(trace_id).is_none() {
-                self.counts.unknown_keeps += 1;
+                // Where others are silent, everybody is told.
+                self.counts.unknown_keeps += u64::from(self.owners[index].silence == 0);
                 self.pending.remember(trace_id, kept, self.now);
             }
             return;

@@ -3,13 +3,21 @@
 //! Shards of a coordinating tail sampler say what agents are to be told; here it becomes [`Decisions`], of which
 //! every agent gets some at every tick. Agents acknowledge ticks in their reports, and what all have applied is
 //! stable. A coordinator that cannot know enough yet is told to hold its decisions.
+//!
+//! While the fleet is complete and agrees, agents may be silent about pieces that cannot change the verdict. Then nobody
+//! knows who holds spans of a trace, so all are told of it; and that nobody has told of a trace says something only
+//! if nobody could have more to tell. As soon as an agent is away, everything is told again.
 
 use std::collections::{BTreeMap, VecDeque};
 
+use std::time::Duration;
+
+use super::economy::{Economy, EvidenceMode};
 use super::key::TraceKey;
+use super::load::{FloodError, Load};
 use super::message::{Decisions, Report};
 use crate::tail::decision::Kept;
-use crate::tail::{AgentNumber, Nanos, Notice};
+use crate::tail::{AgentNumber, Holders, Nanos, Notice, nanos};
 
 /// A coordinator's fleet.
 #[derive(Debug)]
@@ -24,6 +32,29 @@ pub struct Coordination {
     /// When it began, or its agents began to know different lists of coordinators.
     unsure_since: Nanos,
     differing: bool,
+    load: Load,
+    economy: Economy,
+    /// When an agent came or went last.
+    unsettled_since: Nanos,
+    /// For how long agents need not report what cannot change the verdict.
+    silence: Nanos,
+    /// The last tick that allowed it.
+    silent_until: u64,
+    /// What was kept of late, with when that was.
+    kept: VecDeque<(Nanos, TraceKey, Kept)>,
+}
+
+/// What a coordinator's fleet needs to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CoordinationSettings {
+    /// How long traces wait, in nanoseconds.
+    pub decision_wait: Nanos,
+    /// How many shards the sampler has.
+    pub shards: usize,
+    /// How agents tell of traces.
+    pub mode: EvidenceMode,
+    /// What undecided traces may hold, in bytes.
+    pub pending_bytes: usize,
 }
 
 /// An agent, as a coordinator knows it.
@@ -42,6 +73,10 @@ struct Attendant {
     /// The last tick that told of everything there was to tell.
     told_all: u64,
     applied: u64,
+    /// By the windows that said so, what was applied when, as far as these are not settled.
+    acknowledged: VecDeque<(u64, u64)>,
+    /// What was applied when the last settled window was reported.
+    applied_by_settled: u64,
     /// What it has told last, on this stream or one before; none if it never has.
     horizon: Option<Nanos>,
     members: Option<u64>,
@@ -55,12 +90,18 @@ const SECOND: Nanos = 1_000_000_000;
 const GRACE: Nanos = 8 * SECOND;
 /// So many traces are named at a time.
 const KEPT_MAX: usize = 1 << 16;
+/// Agents that are silent hold what nobody has told of for so many times `decision_wait`, and more.
+const HELD: u64 = 4;
+/// For so many times `decision_wait` it is remembered what was kept, for agents that are to be silent.
+const RETOLD: u64 = 4;
 
 impl Coordination {
-    /// A coordinator of so many shards begins at `now`.
+    /// A coordinator begins at `now`.
     #[must_use]
-    pub fn new(decision_wait: Nanos, shards: usize, now: Nanos) -> Self {
+    pub fn new(settings: CoordinationSettings, now: Nanos) -> Self {
+        let CoordinationSettings { decision_wait, shards, mode, pending_bytes } = settings;
         Self {
+            load: Load::new(pending_bytes, decision_wait),
             decision_wait,
             shards,
             agents: BTreeMap::new(),
@@ -69,13 +110,22 @@ impl Coordination {
             stable: 0,
             unsure_since: now,
             differing: false,
+            economy: Economy::new(mode, now),
+            unsettled_since: now,
+            silence: 0,
+            silent_until: 0,
+            kept: VecDeque::new(),
         }
     }
 
-    /// An agent's stream begins.
-    pub fn joined(&mut self, agent: AgentNumber) {
+    /// An agent's stream begins at `now`.
+    pub fn joined(&mut self, agent: AgentNumber, now: Nanos) {
+        self.unsettled_since = now;
+        // To one that was never here, nothing is that has been decided before.
         let before = self.agents.get(&agent);
-        let (applied, horizon) = before.map_or((self.tick, None), |before| (before.applied, before.horizon));
+        let applied = before.map_or(self.tick, |before| before.applied);
+        let applied_by_settled = before.map_or(self.tick, |before| before.applied_by_settled);
+        let horizon = before.and_then(|before| before.horizon);
         let attendant = Attendant {
             settled: vec![0; self.shards],
             kept: VecDeque::new(),
@@ -83,8 +133,9 @@ impl Coordination {
             begins: u64::MAX,
             informed: None,
             told_all: self.tick,
-            // To one that was never here, nothing is that has been decided before.
             applied,
+            acknowledged: VecDeque::new(),
+            applied_by_settled,
             horizon,
             members: None,
             left: None,
@@ -97,6 +148,7 @@ impl Coordination {
         if let Some(attendant) = self.agents.get_mut(&agent) {
             attendant.left = Some(now);
             attendant.kept = VecDeque::new();
+            self.unsettled_since = now;
         }
     }
 
@@ -106,14 +158,20 @@ impl Coordination {
     }
 
     /// An agent reports.
-    pub fn reported(&mut self, agent: AgentNumber, report: &Report, now: Nanos) {
-        let Some(attendant) = self.agents.get_mut(&agent) else { return };
+    ///
+    /// # Errors
+    /// When it tells of more than there is room for, and of far more than others. The report is not to be taken.
+    pub fn reported(&mut self, agent: AgentNumber, report: &Report, now: Nanos) -> Result<(), FloodError> {
+        let Some(attendant) = self.agents.get_mut(&agent) else { return Ok(()) };
+        self.load.add(agent, report.pieces.len(), now)?;
         // Nothing that has not been told can have been applied.
         let applied = report.applied.min(attendant.told_all);
-        if attendant.informed.is_some_and(|informed| informed <= applied) {
-            attendant.applied = attendant.applied.max(applied);
+        if attendant.informed.is_some_and(|informed| informed <= applied) && applied > attendant.applied {
+            attendant.applied = applied;
+            attendant.acknowledged.push_back((report.window, applied));
         }
-        attendant.horizon = Some(Nanos::try_from(report.horizon.as_nanos()).unwrap_or(Nanos::MAX));
+        attendant.horizon = Some(nanos(report.horizon));
+        self.economy.add_idle(report.idle);
         if attendant.members.replace(report.members) != Some(report.members) {
             (attendant.begins, attendant.informed) = (report.window, None);
         }
@@ -122,6 +180,7 @@ impl Coordination {
             self.unsure_since = now;
         }
         self.differing = differing;
+        Ok(())
     }
 
     /// Until when nothing should be decided.
@@ -134,19 +193,23 @@ impl Coordination {
         if unsure { until } else { 0 }
     }
 
-    /// A shard has something to tell.
-    pub fn notice(&mut self, shard: usize, notice: Notice) {
+    /// A shard has something to tell at `now`.
+    pub fn notice(&mut self, shard: usize, notice: Notice, now: Nanos) {
         match notice {
-            Notice::Keep(agent, key, kept) => {
-                if let Some(attendant) = self.agents.get_mut(&agent).filter(|agent| agent.left.is_none()) {
-                    attendant.kept.push_back((key, kept));
+            Notice::Keep(key, kept, holders) => {
+                self.economy.add_kept();
+                self.kept.push_back((now, key, kept));
+                match holders {
+                    Holders::These(agents) if self.silence == 0 => {
+                        agents.into_iter().for_each(|agent| self.tell(agent, key, kept));
+                    }
+                    _ => self.present_mut().for_each(|(_, agent)| agent.kept.push_back((key, kept))),
                 }
             }
+            Notice::Kept(agent, key, kept) => self.tell(agent, key, kept),
             Notice::Settled(agent, window) => {
-                if let Some(settled) =
-                    self.agents.get_mut(&agent).and_then(|attendant| attendant.settled.get_mut(shard))
-                {
-                    *settled = window.max(*settled);
+                if let Some(attendant) = self.agents.get_mut(&agent) {
+                    attendant.settle(shard, window);
                 }
             }
         }
@@ -158,9 +221,10 @@ impl Coordination {
         self.tick += 1;
         self.ticks.push_back((self.tick, now));
         self.advance_stable();
-        let (tick, stable) = (self.tick, self.stable);
-        let present = self.agents.iter_mut().filter(|(_, attendant)| attendant.left.is_none());
-        present.map(|(&agent, attendant)| (agent, attendant.decisions(tick, stable))).collect()
+        self.choose_silence(now);
+        let (tick, stable, silence) = (self.tick, self.stable, Duration::from_nanos(self.silence));
+        let decisions = |attendant: &mut Attendant| attendant.decisions(tick, stable, silence);
+        self.present_mut().map(|(&agent, attendant)| (agent, decisions(attendant))).collect()
     }
 
     /// How many traces wait to be named to the agent for which most do.
@@ -180,6 +244,48 @@ impl Coordination {
         self.agents.iter().filter(|(_, attendant)| attendant.left.is_none())
     }
 
+    fn present_mut(&mut self) -> impl Iterator<Item = (&AgentNumber, &mut Attendant)> {
+        self.agents.iter_mut().filter(|(_, attendant)| attendant.left.is_none())
+    }
+
+    /// Tells an agent, if it is there, that a trace is kept.
+    fn tell(&mut self, agent: AgentNumber, key: TraceKey, kept: Kept) {
+        if let Some(attendant) = self.agents.get_mut(&agent).filter(|attendant| attendant.left.is_none()) {
+            attendant.kept.push_back((key, kept));
+        }
+    }
+
+    /// Lets agents be silent, or not any more.
+    fn choose_silence(&mut self, now: Nanos) {
+        let oldest = now.saturating_sub(self.decision_wait.saturating_mul(RETOLD));
+        while self.kept.len() > KEPT_MAX || self.kept.front().is_some_and(|&(at, ..)| at < oldest) {
+            self.kept.pop_front();
+        }
+        let is_worth_it = self.economy.is_worth_it(self.agents.len(), now);
+        if !is_worth_it || !self.is_complete(now) {
+            self.silence = 0;
+            return;
+        }
+        if self.silence == 0 {
+            // Of these, an agent might hold or get spans and not say so.
+            let kept: Vec<_> = self.kept.iter().map(|&(_, key, kept)| (key, kept)).collect();
+            self.present_mut().for_each(|(_, attendant)| attendant.kept.extend(&kept));
+        }
+        (self.silence, self.silent_until) = (self.decision_wait, self.tick);
+    }
+
+    /// Whether all agents are there, have been for a while, agree, and can hold spans for as long as it takes to know
+    /// that nobody has anything to tell of them.
+    fn is_complete(&self, now: Nanos) -> bool {
+        let since = self.unsettled_since.max(self.unsure_since);
+        let needed = self.decision_wait.saturating_mul(HELD);
+        !self.differing
+            && since.saturating_add(GRACE) <= now
+            && self.agents.values().all(|attendant| {
+                attendant.left.is_none() && attendant.horizon.is_some_and(|horizon| horizon >= needed)
+            })
+    }
+
     /// An agent whose horizon has passed since its stream broke has nothing undecided any more of what it told; one that
     /// never told anything is not waited for.
     fn forget_departed(&mut self, now: Nanos) {
@@ -195,14 +301,19 @@ impl Coordination {
         let at = self.ticks.iter().find(|&&(tick, _)| tick >= applied).map(|&(_, at)| at);
         let until = at.filter(|_| applied > 0).and_then(|at| at.checked_sub(self.decision_wait));
         let Some(until) = until else { return };
-        while let Some((tick, _)) = self.ticks.pop_front_if(|&mut (tick, at)| at <= until && tick < applied) {
+        // What was dropped in silence may be kept as long as something is undecided that was reported before that was
+        // known.
+        let by_settled = self.agents.values().map(|attendant| attendant.applied_by_settled).min();
+        let is_told = |tick| tick > self.silent_until || by_settled.is_none_or(|applied| tick < applied);
+        let is_stable = |&mut (tick, at): &mut _| at <= until && tick < applied && is_told(tick);
+        while let Some((tick, _)) = self.ticks.pop_front_if(is_stable) {
             self.stable = tick;
         }
     }
 }
 
 impl Attendant {
-    fn decisions(&mut self, tick: u64, stable: u64) -> Decisions {
+    fn decisions(&mut self, tick: u64, stable: u64, silence: Duration) -> Decisions {
         let kept: Vec<_> = self.kept.drain(..self.kept.len().min(KEPT_MAX)).collect();
         // What is settled may be dropped, so all that is to be kept has to be named before.
         if self.kept.is_empty() {
@@ -212,35 +323,49 @@ impl Attendant {
                 self.informed.get_or_insert(tick);
             }
         }
-        Decisions { tick, settled: self.told_settled, stable, economical: false, kept }
+        Decisions { tick, settled: self.told_settled, stable, silence, kept }
+    }
+
+    /// All is decided that this window and those before it have reported to a shard.
+    fn settle(&mut self, shard: usize, window: u64) {
+        let Some(settled) = self.settled.get_mut(shard) else { return };
+        *settled = window.max(*settled);
+        let all = self.settled.iter().copied().min().unwrap_or(0);
+        while let Some((_, applied)) = self.acknowledged.pop_front_if(|&mut (window, _)| window <= all) {
+            self.applied_by_settled = applied;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::retroactive::program::ProgramId;
 
     fn report(window: u64, applied: u64) -> Report {
         let horizon = Duration::from_secs(100);
         let program = ProgramId(1);
-        Report { window, program, applied, horizon, members: 1, overwritten: 0, pieces: Vec::new() }
+        Report { window, program, applied, horizon, members: 1, overwritten: 0, idle: 0, pieces: Vec::new() }
     }
 
     /// What is stable after an agent has acknowledged for a minute what it was told; `other` has connected before.
     fn stable_after(other: impl Fn(&mut Coordination)) -> u64 {
-        let mut fleet = Coordination::new(10 * SECOND, 1, 0);
+        let settings = CoordinationSettings {
+            decision_wait: 10 * SECOND,
+            shards: 1,
+            mode: EvidenceMode::Exact,
+            pending_bytes: 1 << 20,
+        };
+        let mut fleet = Coordination::new(settings, 0);
         let agent = AgentNumber(1);
-        fleet.joined(agent);
-        fleet.joined(AgentNumber(2));
+        fleet.joined(agent, 0);
+        fleet.joined(AgentNumber(2), 0);
         other(&mut fleet);
         let mut stable = 0;
         for second in 1..60 {
             let now = second * SECOND;
-            fleet.reported(agent, &report(second, fleet.tick), now);
-            fleet.notice(0, Notice::Settled(agent, second));
+            fleet.reported(agent, &report(second, fleet.tick), now).unwrap();
+            fleet.notice(0, Notice::Settled(agent, second), now);
             stable = fleet.tick(now).last().unwrap().1.stable;
         }
         stable
@@ -251,7 +376,7 @@ mod tests {
         let gone = AgentNumber(2);
         assert!(stable_after(|fleet| fleet.left(gone, 0)) > 40, "it never told anything");
         let told = |fleet: &mut Coordination| {
-            fleet.reported(gone, &report(1, 0), 0);
+            fleet.reported(gone, &report(1, 0), 0).unwrap();
             fleet.left(gone, 0);
         };
         assert_eq!(stable_after(told), 0, "its horizon has not passed");

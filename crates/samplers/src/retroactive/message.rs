@@ -44,6 +44,8 @@ pub struct Report {
     pub members: u64,
     /// Undecided spans that it has lost since it began.
     pub overwritten: u64,
+    /// Traces that are new, of which the piece cannot change the verdict, whether it is among `pieces` or not.
+    pub idle: u64,
     /// The traces that are new or have grown.
     pub pieces: Vec<Piece>,
 }
@@ -57,8 +59,9 @@ pub struct Decisions {
     pub settled: u64,
     /// Every agent has applied what was decided up to this tick; 0 before the first.
     pub stable: u64,
-    /// Whether pieces that cannot change the verdict need not be reported.
-    pub economical: bool,
+    /// For how long pieces that cannot change the verdict need not be reported: they belong to the first window that
+    /// is reported after that, silently. Zero if all pieces are to be reported.
+    pub silence: Duration,
     /// The traces to keep.
     pub kept: Vec<(TraceKey, Kept)>,
 }

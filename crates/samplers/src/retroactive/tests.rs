@@ -9,8 +9,10 @@ use forebay_otlp::tracestate::TraceState;
 use proptest::prelude::*;
 
 use self::fleet::{Fleet, STEP, tail};
+use super::EvidenceMode;
+use crate::Compatibility;
 use crate::tail::Nanos;
-use crate::testing::{MILLISECOND, SECOND, Span, Status, attribute, random, span, text, trace};
+use crate::testing::{MILLISECOND, SECOND, Span, Status, attribute, random, settings, span, text, trace};
 
 /// Policies of every kind that judges a trace by itself.
 const POLICIES: &[&str] = &[
@@ -30,6 +32,8 @@ const POLICIES: &[&str] = &[
       string_attribute: {key: route, values: [/health]}}]}}",
     "{name: p, type: always_sample}",
 ];
+
+const SERVER: i32 = 2;
 
 /// A span on its way: when, and to which agent.
 #[derive(Clone, Debug)]
@@ -54,6 +58,16 @@ enum Fault {
     Members {
         without: Option<usize>,
         apart: Nanos,
+    },
+    /// What an agent has to say and to hear takes so long.
+    SlowAgent {
+        index: usize,
+        lag: Nanos,
+    },
+    /// It waits for so long, and then comes at once.
+    Stall {
+        index: usize,
+        time: Nanos,
     },
 }
 
@@ -99,6 +113,25 @@ fn traffic(seed: u64, traces: u64, agents: usize, over: Nanos) -> Vec<Arrival> {
     arrivals
 }
 
+/// The same where a `SERVER` span lies within the span that has called it: the root is as long as the trace.
+fn nested_traffic(seed: u64, traces: u64, agents: usize, over: Nanos) -> Vec<Arrival> {
+    let mut arrivals = traffic(seed, traces, agents, over);
+    let mut extents = BTreeMap::new();
+    for Arrival { span, .. } in &arrivals {
+        let extent = extents.entry(span.trace_id.clone()).or_insert((u64::MAX, 0));
+        *extent = (extent.0.min(span.start_time_unix_nano), extent.1.max(span.end_time_unix_nano));
+    }
+    let mut random = random(seed);
+    for Arrival { span, .. } in &mut arrivals {
+        if span.parent_span_id.is_empty() {
+            (span.start_time_unix_nano, span.end_time_unix_nano) = extents[&span.trace_id];
+        } else if !random.next().unwrap().is_multiple_of(4) {
+            span.kind = SERVER;
+        }
+    }
+    arrivals
+}
+
 fn reference(yaml: &str, arrivals: &[Arrival]) -> BTreeMap<Vec<u8>, Span> {
     let spans: Vec<_> = arrivals.iter().map(|arrival| (arrival.at, arrival.span.clone())).collect();
     tail(yaml, &spans)
@@ -122,6 +155,8 @@ fn play(fleet: &mut Fleet, arrivals: &[Arrival], faults: &[(Nanos, Fault)], coor
             match fault {
                 Fault::KillCoordinator { index, down } => fleet.kill_coordinator(index, down),
                 Fault::CutAgent { index, time } => fleet.cut_agent(index, time),
+                Fault::SlowAgent { index, lag } => fleet.agents[index].lag = lag,
+                Fault::Stall { index, time } => fleet.agents[index].stalled_until = now + time,
                 Fault::Members { without, apart } => {
                     let members: Vec<_> = (0..coordinators).filter(|&index| Some(index) != without).collect();
                     for agent in 0..fleet.agents.len() {
@@ -142,8 +177,28 @@ fn play(fleet: &mut Fleet, arrivals: &[Arrival], faults: &[(Nanos, Fault)], coor
     }
 }
 
-fn policies() -> impl Strategy<Value = Vec<&'static str>> {
-    prop::collection::vec(prop::sample::select(POLICIES), 1..4)
+/// How agents tell of traces, and policies that allow it.
+fn telling() -> impl Strategy<Value = (EvidenceMode, Vec<&'static str>)> {
+    let of = |mode, policies| {
+        let policies = prop::collection::vec(prop::sample::select(policies), 1..4);
+        policies.prop_map(move |policies| (mode, policies))
+    };
+    let exact = of(EvidenceMode::Exact, POLICIES.to_vec());
+    let needs_all = |policy: &&str| {
+        let yaml = configuration(&[policy]);
+        settings(&yaml, Compatibility::default()).policies.needing_all_evidence().is_some()
+    };
+    let economical = POLICIES.iter().copied().filter(|policy| !needs_all(policy)).collect();
+    prop_oneof![exact, of(EvidenceMode::Economical, economical)]
+}
+
+/// Traffic of which agents can tell in this mode what a tail sampler would know.
+fn traffic_for(mode: EvidenceMode, seed: u64, agents: usize) -> Vec<Arrival> {
+    match mode {
+        EvidenceMode::Exact => traffic(seed, 120, agents, 15 * SECOND),
+        // Agents are not silent before the coordinators are sure that all are there.
+        _ => nested_traffic(seed, 160, agents, 45 * SECOND),
+    }
 }
 
 /// The traces of which some, but not all spans have left.
@@ -158,11 +213,11 @@ proptest! {
 
     #[test]
     fn a_fleet_keeps_what_a_tail_sampler_keeps_and_stamps_it_alike(
-        policies in policies(), seed in any::<u64>(), agents in 1_usize..5, coordinators in 1_usize..3, delay in 0_u64..8,
+        (mode, policies) in telling(), seed in any::<u64>(), agents in 1_usize..5, coordinators in 1_usize..3, delay in 0_u64..8,
     ) {
         let yaml = configuration(&policies);
-        let arrivals = traffic(seed, 120, agents, 15 * SECOND);
-        let mut fleet = Fleet::new(agents, coordinators, &yaml);
+        let arrivals = traffic_for(mode, seed, agents);
+        let mut fleet = Fleet::new(agents, coordinators, &yaml).telling(mode);
         fleet.delay = delay * STEP;
         play(&mut fleet, &arrivals, &[], coordinators);
         prop_assert_eq!(&fleet.kept, &reference(&yaml, &arrivals));
@@ -174,14 +229,14 @@ proptest! {
 
     #[test]
     fn streams_that_break_and_coordinators_that_die_change_nothing(
-        policies in policies(), seed in any::<u64>(), agents in 1_usize..5, coordinators in 1_usize..3,
-        kills in prop::collection::vec((0_u64..200, 0_usize..2, 0_u64..30), 0..3),
-        cuts in prop::collection::vec((0_u64..200, 0_usize..4, 1_u64..40), 0..4),
+        (mode, policies) in telling(), seed in any::<u64>(), agents in 1_usize..5, coordinators in 1_usize..3,
+        kills in prop::collection::vec((0_u64..400, 0_usize..2, 0_u64..30), 0..3),
+        cuts in prop::collection::vec((0_u64..400, 0_usize..4, 1_u64..40), 0..4),
         delay in 0_u64..5,
     ) {
         let yaml = configuration(&policies);
-        let arrivals = traffic(seed, 120, agents, 15 * SECOND);
-        let mut fleet = Fleet::new(agents, coordinators, &yaml);
+        let arrivals = traffic_for(mode, seed, agents);
+        let mut fleet = Fleet::new(agents, coordinators, &yaml).telling(mode);
         fleet.delay = delay * STEP;
         let kills = kills.into_iter().map(|(at, index, down)| {
             (at * STEP, Fault::KillCoordinator { index: index % coordinators, down: down * STEP })
@@ -198,13 +253,13 @@ proptest! {
 
     #[test]
     fn a_coordinator_that_goes_changes_nothing(
-        policies in policies(), seed in any::<u64>(), agents in 1_usize..5,
-        (at, without, apart) in (0_u64..200, 0_usize..3, 0_u64..15),
+        (mode, policies) in telling(), seed in any::<u64>(), agents in 1_usize..5,
+        (at, without, apart) in (0_u64..400, 0_usize..3, 0_u64..15),
         delay in 0_u64..5,
     ) {
         let yaml = configuration(&policies);
-        let arrivals = traffic(seed, 120, agents, 15 * SECOND);
-        let mut fleet = Fleet::new(agents, 3, &yaml);
+        let arrivals = traffic_for(mode, seed, agents);
+        let mut fleet = Fleet::new(agents, 3, &yaml).telling(mode);
         fleet.delay = delay * STEP;
         let faults = [(at * STEP, Fault::Members { without: Some(without), apart: apart * STEP })];
         play(&mut fleet, &arrivals, &faults, 3);
@@ -215,13 +270,13 @@ proptest! {
 
     #[test]
     fn coordinators_that_go_and_come_back_split_nothing(
-        policies in policies(), seed in any::<u64>(), agents in 1_usize..5,
-        changes in prop::collection::vec((0_u64..200, prop::option::of(0_usize..3), 0_u64..15), 2..4),
+        (mode, policies) in telling(), seed in any::<u64>(), agents in 1_usize..5,
+        changes in prop::collection::vec((0_u64..400, prop::option::of(0_usize..3), 0_u64..15), 2..4),
         delay in 0_u64..5,
     ) {
         let yaml = configuration(&policies);
-        let arrivals = traffic(seed, 120, agents, 15 * SECOND);
-        let mut fleet = Fleet::new(agents, 3, &yaml);
+        let arrivals = traffic_for(mode, seed, agents);
+        let mut fleet = Fleet::new(agents, 3, &yaml).telling(mode);
         fleet.delay = delay * STEP;
         let faults = changes
             .into_iter()
@@ -231,12 +286,34 @@ proptest! {
     }
 
     #[test]
-    fn spans_that_come_to_the_gateway_itself_join_the_traces_of_agents(
-        policies in policies(), seed in any::<u64>(),
+    fn agents_that_are_slow_or_stall_split_nothing(
+        (mode, policies) in telling(), seed in any::<u64>(), agents in 2_usize..5, coordinators in 1_usize..3,
+        slow in prop::collection::vec((0_u64..400, 0_usize..4, 0_u64..200), 0..4),
+        stall in prop::option::of((50_u64..400, 0_usize..4, 0_u64..500)),
+        delay in 0_u64..5,
     ) {
         let yaml = configuration(&policies);
-        let arrivals = traffic(seed, 120, 3, 15 * SECOND);
-        let mut fleet = Fleet::new(2, 1, &yaml);
+        let arrivals = traffic_for(mode, seed, agents);
+        let mut fleet = Fleet::new(agents, coordinators, &yaml).telling(mode);
+        fleet.delay = delay * STEP;
+        let faults = slow.into_iter().map(|(at, index, lag)| {
+            (at * STEP, Fault::SlowAgent { index: index % agents, lag: lag * STEP })
+        });
+        let stall = stall.map(|(at, index, time)| {
+            (at * STEP, Fault::Stall { index: index % agents, time: time * STEP })
+        });
+        play(&mut fleet, &arrivals, &faults.chain(stall).collect::<Vec<_>>(), coordinators);
+        fleet.run(120 * SECOND);
+        prop_assert_eq!(split(&fleet.kept, &arrivals), BTreeSet::new());
+    }
+
+    #[test]
+    fn spans_that_come_to_the_gateway_itself_join_the_traces_of_agents(
+        (mode, policies) in telling(), seed in any::<u64>(),
+    ) {
+        let yaml = configuration(&policies);
+        let arrivals = traffic_for(mode, seed, 3);
+        let mut fleet = Fleet::new(2, 1, &yaml).telling(mode);
         for arrival in &arrivals {
             while fleet.now < arrival.at {
                 fleet.step();
@@ -278,4 +355,69 @@ fn weight(span: &Span) -> f64 {
 /// Which spans have left, and with what.
 fn stamps(kept: &BTreeMap<Vec<u8>, Span>) -> Vec<(&str, &str)> {
     kept.values().map(|span| (&*span.name, &*span.trace_state)).collect()
+}
+
+#[test]
+fn silence_saves_most_of_the_evidence_and_changes_nothing() {
+    let yaml = configuration(&[POLICIES[0], POLICIES[1], POLICIES[3]]);
+    let arrivals = nested_traffic(7, 600, 4, 60 * SECOND);
+    let [exact, economical] = [EvidenceMode::Exact, EvidenceMode::Economical].map(|mode| {
+        let mut fleet = Fleet::new(4, 1, &yaml).telling(mode);
+        play(&mut fleet, &arrivals, &[], 1);
+        assert_eq!(stamps(&fleet.kept), stamps(&reference(&yaml, &arrivals)));
+        fleet.agents.iter().map(|agent| agent.sampler.counts().pieces).sum::<u64>()
+    });
+    assert!(economical * 10 < exact * 8, "{economical} pieces instead of {exact}");
+}
+
+#[test]
+fn what_came_before_the_policies_were_known_is_asked_all_of_them() {
+    let yaml = configuration(&[POLICIES[8]]);
+    let mut fleet = Fleet::new(1, 1, &yaml);
+    fleet.cut_agent(0, SECOND);
+    // They share a resource and a scope, and are more than are asked at a time.
+    for index in 1..=600 {
+        let mut span = span(trace(index, index << 20), index);
+        span.attributes.push(attribute("route", text("/pay")));
+        fleet.accept(0, vec![span]);
+    }
+    fleet.run(30 * SECOND);
+    assert_eq!(fleet.kept.len(), 600);
+}
+
+/// Three agents that may be silent, of which the last is cut off again and again from 25 s to `until`.
+/// A trace of which the root, which makes it worth keeping, comes to the second agent at `root`, and a span that says
+/// nothing to the first at `served`. Returns the names of the spans that leave.
+fn kept_of_two(root: Nanos, served: Nanos, until: Nanos) -> Vec<String> {
+    let yaml = configuration(&[POLICIES[2]]);
+    let mut fleet = Fleet::new(3, 1, &yaml).telling(EvidenceMode::Economical);
+    let id = trace(1, 1);
+    let mut spans = [(root, 1, span(id, 1)), (served, 0, span(id, 2))];
+    spans[0].2.end_time_unix_nano = SECOND + 300 * MILLISECOND;
+    spans[1].2.parent_span_id = vec![1; 8];
+    spans[1].2.kind = SERVER;
+    while fleet.now < until + 60 * SECOND {
+        if fleet.now >= 25 * SECOND && fleet.now < until && fleet.now.is_multiple_of(4 * SECOND) {
+            fleet.cut_agent(2, SECOND);
+        }
+        for (at, agent, span) in &spans {
+            if *at == fleet.now {
+                fleet.accept(*agent, vec![span.clone()]);
+            }
+        }
+        fleet.step();
+    }
+    fleet.kept.into_values().map(|span| span.name).collect()
+}
+
+#[test]
+fn what_agents_were_silent_about_is_told_when_one_is_away() {
+    // Nobody would say for a minute that the trace is kept.
+    assert_eq!(kept_of_two(23 * SECOND, 23 * SECOND, 90 * SECOND), ["span 1", "span 2"]);
+}
+
+#[test]
+fn agents_that_may_be_silent_know_what_was_kept_before() {
+    // The trace is decided while all is told, and its last span comes when it need not be any more.
+    assert_eq!(kept_of_two(26 * SECOND, 55 * SECOND, 40 * SECOND), ["span 1", "span 2"]);
 }

@@ -9,6 +9,7 @@ use super::decision::Policies;
 use super::sampler::{Remember, Settings};
 use super::store::Nanos;
 use crate::Compatibility;
+use crate::retroactive::EvidenceMode;
 
 /// Settings of one `tail_sampling` processor.
 #[derive(Clone)]
@@ -33,6 +34,8 @@ pub struct TailConfig {
     pub remember_dropped: Option<Remember>,
     /// Whether pending traces are dropped rather than decided when the process ends.
     pub drop_pending_traces_on_shutdown: bool,
+    /// How agents tell of traces, if it is to decide for some.
+    pub evidence: EvidenceMode,
     /// The policies.
     pub policies: Arc<Policies>,
 }
@@ -50,6 +53,8 @@ pub enum SamplingStrategy {
 }
 
 const DECISION_WAIT: Duration = Duration::from_secs(30);
+const EVIDENCE: &[(&str, EvidenceMode)] =
+    &[("exact", EvidenceMode::Exact), ("economical", EvidenceMode::Economical), ("auto", EvidenceMode::Auto)];
 const STRATEGIES: &[(&str, SamplingStrategy)] =
     &[("trace-complete", SamplingStrategy::Complete), ("span-ingest", SamplingStrategy::Ingest)];
 
@@ -69,6 +74,7 @@ impl TailConfig {
             maximum_trace_spans: bound("maximum_trace_spans"),
             block_on_overflow: table.bool("block_on_overflow").unwrap_or(false),
             drop_pending_traces_on_shutdown: table.bool("drop_pending_traces_on_shutdown").unwrap_or(false),
+            evidence: evidence(table, &policies),
             ..Self::of_policies(Arc::new(policies), table)
         };
         table.accept("expected_new_traces_per_sec", "tables grow as they need to");
@@ -93,6 +99,7 @@ impl TailConfig {
             remember_kept: cache("sampled_cache_size", "sampled_cache_bytes"),
             remember_dropped: cache("non_sampled_cache_size", "non_sampled_cache_bytes"),
             drop_pending_traces_on_shutdown: false,
+            evidence: EvidenceMode::Exact,
             policies,
         }
     }
@@ -110,8 +117,20 @@ impl TailConfig {
     }
 }
 
-pub(super) fn nanos(duration: Duration) -> Nanos {
+pub(crate) fn nanos(duration: Duration) -> Nanos {
     Nanos::try_from(duration.as_nanos()).unwrap_or(Nanos::MAX)
+}
+
+fn evidence(table: &Table<'_>, policies: &Policies) -> EvidenceMode {
+    let mode = table.choice("evidence", EVIDENCE).unwrap_or_default();
+    match policies.needing_all_evidence() {
+        Some(reason) if mode == EvidenceMode::Economical => {
+            table.error("evidence", format!("{reason}: set `exact` or `auto`"));
+            EvidenceMode::Exact
+        }
+        Some(_) => EvidenceMode::Exact,
+        None => mode,
+    }
 }
 
 fn strategy(table: &Table<'_>, policies: &Policies) -> SamplingStrategy {

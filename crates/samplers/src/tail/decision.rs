@@ -4,6 +4,8 @@
 //! threshold is the least of all that ask for it, since each would have kept it alone. Of rules
 //! (`adaptive_tail_sampling`), the first that applies to a trace decides it.
 
+mod agents;
+
 use std::collections::HashSet;
 use std::time::Instant;
 
@@ -19,7 +21,6 @@ use super::predicate::Predicates;
 use super::stats::{PolicyCount, RuleDecision};
 use super::store::Nanos;
 use crate::Compatibility;
-use crate::retroactive::program::{Clause, Columns, Program};
 
 /// The policies of one processor.
 pub struct Policies {
@@ -192,38 +193,6 @@ impl Policies {
             names[usize::from(named.index)].parts = named.policy.parts();
         }
         names
-    }
-
-    /// What agents are to do for a coordinator with these policies, which are no rules.
-    #[must_use]
-    pub fn program(&self, records: bool) -> Program {
-        let chosen_by_chance = |named: &Named| named.nature.chance && !named.nature.limited;
-        let thresholds = self.policies.iter().flat_map(|named| named.policy.sufficient());
-        let least = if self.policies.iter().all(chosen_by_chance) {
-            thresholds.map(|sufficient| sufficient.threshold).min()
-        } else {
-            Some(Threshold::ALWAYS)
-        };
-        let mut clauses = Vec::new();
-        // What a policy may still drop is certain of nothing.
-        for named in self.policies.iter().filter(|_| !self.may_drop()) {
-            clauses.extend(named.policy.sufficient().into_iter().map(|sufficient| Clause {
-                sufficient,
-                kept: Kept { policy: named.index, part: None, threshold: Some(sufficient.threshold) },
-                // Who is recorded depends on whether an earlier policy asks for it too.
-                leaves: Some(sufficient.threshold) == least && (!records || named.index == 0),
-            }));
-        }
-        Program {
-            questions: self.predicates.questions().to_vec(),
-            coerces: self.predicates.coerces(),
-            clauses,
-            columns: self
-                .policies
-                .iter()
-                .fold(Columns::NONE, |columns, named| columns | named.policy.columns()),
-            names: records.then(|| self.names_with_parts()),
-        }
     }
 
     /// What has to be asked of single spans.

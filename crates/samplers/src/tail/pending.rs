@@ -55,8 +55,9 @@ pub(crate) struct Arriving<'a> {
 
 /// A run of spans that has been added to a trace.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Added {
+pub(crate) struct Added<'a> {
     pub(crate) slot: SlotNumber,
+    pub(crate) spans: &'a [Span],
     /// Whether they are the first of their trace.
     pub(crate) first: bool,
     /// Whether one is a root.
@@ -99,7 +100,7 @@ impl Pending {
         arriving: &Arriving<'_>,
         predicates: &Predicates,
         out: &mut Vec<Output>,
-        mut added: impl FnMut(&mut Store, Added),
+        mut added: impl FnMut(&mut Store, Added<'_>),
     ) {
         let &Arriving { request, envelopes, spans, now, .. } = arriving;
         self.interned.clear();
@@ -133,7 +134,7 @@ impl Pending {
                 }
             };
             let root = self.append(arriving, predicates, slot, run);
-            added(&mut self.store, Added { slot, first: found.is_none(), root });
+            added(&mut self.store, Added { slot, spans: run, first: found.is_none(), root });
         }
         self.found = found;
         self.write_late(request, envelopes, &late, out);

@@ -28,6 +28,7 @@ use super::learned::LearnedRates;
 use super::metrics::Metrics;
 use super::sampler::{Notice, Output, Remember, Settings, TailSampler};
 use super::store::{LOG_BYTES_MAX, Nanos};
+use crate::retroactive::CoordinationSettings;
 use crate::retroactive::key::TraceKey;
 
 /// The `tail_sampling` processor.
@@ -171,7 +172,13 @@ impl TailProcessor {
             jobs
         });
         let shards = Arc::new(Shards { queues: senders.collect(), hasher: RandomState::default(), by_key });
-        let evidence = EvidencePort::new(&shards, told, epoch, nanos(config.decision_wait));
+        let coordination = CoordinationSettings {
+            decision_wait: settings.decision_wait,
+            shards: shards.queues.len(),
+            mode: config.evidence,
+            pending_bytes: settings.pending_bytes * shards.queues.len(),
+        };
+        let evidence = EvidencePort::new(&shards, told, epoch, coordination);
         let processor = Self { shards, deadline, tasks: Mutex::new(tasks), ledger };
         (processor, evidence)
     }

@@ -15,7 +15,7 @@ use forebay_otlp::{Envelopes, Span, TraceId};
 use forebay_ottl::EvalError;
 
 use self::evidence::{Claim, Notices};
-pub use self::evidence::{Notice, Reported};
+pub use self::evidence::{Holders, Notice, Reported};
 use super::config::SamplingStrategy;
 use super::decision::{Decision, Policies};
 use super::limits::Limits;

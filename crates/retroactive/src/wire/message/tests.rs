@@ -37,6 +37,8 @@ struct TheirReport {
     pieces: Option<TheirPieces>,
     #[prost(fixed64, tag = "7")]
     members: u64,
+    #[prost(uint64, tag = "8")]
+    idle: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -61,8 +63,8 @@ struct TheirDecisions {
     settled: u64,
     #[prost(uint64, tag = "3")]
     stable: u64,
-    #[prost(bool, tag = "4")]
-    economical: bool,
+    #[prost(uint64, tag = "4")]
+    silence: u64,
     #[prost(message, repeated, tag = "5")]
     kept: Vec<TheirGroup>,
 }
@@ -117,6 +119,7 @@ fn an_agent_speaks_as_the_proto_says() {
         overwritten: 7,
         pieces: Some(TheirPieces { count: 0 }),
         members: 8,
+        idle: 9,
     };
     let report = Report {
         window: 300,
@@ -125,6 +128,7 @@ fn an_agent_speaks_as_the_proto_says() {
         horizon: Duration::from_secs(60),
         members: 8,
         overwritten: 7,
+        idle: 9,
         pieces: Vec::new(),
     };
     assert_eq!(TheirReport::decode(&encode_report(&report)[2..]), Ok(theirs.clone()));
@@ -144,11 +148,11 @@ fn a_coordinator_speaks_as_the_proto_says() {
     let kept = TheirKept { policy: 4, part: Some(0), threshold: Some(1 << 55) };
     let keys = TheirGaps { count: 2, shift: 1, bits: vec![0b01_0110] };
     let group = TheirGroup { kept: Some(kept), keys: Some(keys) };
-    let theirs = TheirDecisions { tick: 3, settled: 2, stable: 1, economical: true, kept: vec![group] };
+    let theirs = TheirDecisions { tick: 3, settled: 2, stable: 1, silence: 9_000_000_000, kept: vec![group] };
     let kept = Kept { policy: 4, part: Some(0), threshold: Threshold::new(1 << 55) };
     let key = |value| TraceKey::new(value).unwrap();
     let kept = vec![(key(3), kept), (key(5), kept)];
-    let decisions = Decisions { tick: 3, settled: 2, stable: 1, economical: true, kept };
+    let decisions = Decisions { tick: 3, settled: 2, stable: 1, silence: Duration::from_secs(9), kept };
     assert_eq!(
         decode_from_coordinator(&around(3, &theirs)),
         Ok(FromCoordinator::Decisions(decisions.clone()))

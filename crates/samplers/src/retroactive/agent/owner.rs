@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::track::{State, Tracks};
 use crate::retroactive::message::Piece;
 use crate::retroactive::program::ProgramId;
-use crate::tail::store::SlotNumber;
+use crate::tail::store::{Nanos, SlotNumber};
 
 /// A coordinator, as an agent sees it.
 #[derive(Debug)]
@@ -20,6 +20,10 @@ pub(super) struct Owner {
     pub(super) unreported: Vec<SlotNumber>,
     /// Traces that have been kept without it.
     pub(super) announcements: Vec<Piece>,
+    /// For how long pieces that cannot change the verdict need not be reported.
+    pub(super) silence: Nanos,
+    /// The traces that it was not told of for that reason, each with when it might have been.
+    pub(super) silent: VecDeque<(Nanos, SlotNumber)>,
     /// Windows that are not settled, with the traces that they have reported first.
     pub(super) windows: VecDeque<(u64, Vec<SlotNumber>)>,
     /// Ticks that are not stable, with the traces that they have dropped.
@@ -36,6 +40,8 @@ impl Owner {
             applied: 0,
             unreported: Vec::new(),
             announcements: Vec::new(),
+            silence: 0,
+            silent: VecDeque::new(),
             windows: VecDeque::new(),
             dropped: VecDeque::new(),
         }
@@ -99,6 +105,8 @@ impl Owner {
     pub(super) fn allocated(&self) -> usize {
         let slots = self.unreported.capacity()
             + self.windows.iter().chain(&self.dropped).map(|(_, slots)| slots.capacity()).sum::<usize>();
-        slots * size_of::<SlotNumber>() + self.announcements.capacity() * size_of::<Piece>()
+        slots * size_of::<SlotNumber>()
+            + self.silent.capacity() * size_of::<(Nanos, SlotNumber)>()
+            + self.announcements.capacity() * size_of::<Piece>()
     }
 }

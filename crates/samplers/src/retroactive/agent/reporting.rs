@@ -5,11 +5,12 @@ use std::time::Duration;
 use forebay_otlp::SpanIndex;
 
 use super::track::State;
-use super::{HORIZON_MAX, RetroactiveAgent, SECOND};
+use super::{HORIZON_MAX, RetroactiveAgent, SECOND, note_grown};
 use crate::retroactive::key::TraceKey;
 use crate::retroactive::message::{Piece, Report};
 use crate::tail::Output;
 use crate::tail::digest::Digest;
+use crate::tail::predicate::Bits;
 use crate::tail::stamp::Stamp;
 use crate::tail::store::{Nanos, SlotNumber};
 
@@ -34,15 +35,16 @@ impl RetroactiveAgent {
         self.window += 1;
         let window = self.window;
         let mut pieces = std::mem::take(&mut self.owners[index].announcements);
-        let mut reported = Vec::new();
+        let (mut reported, mut idle) = (Vec::new(), 0);
         if self.owners[index].windows.len() < WINDOWS_MAX {
             let mut unreported = std::mem::take(&mut self.owners[index].unreported);
             let room = PIECES_MAX.saturating_sub(pieces.len());
             let rest = unreported.split_off(unreported.len().min(room));
             for number in unreported {
-                self.report_trace(index, window, number, &mut pieces, &mut reported);
+                idle += u64::from(self.report_trace(index, window, number, &mut pieces, &mut reported));
             }
             self.owners[index].unreported = rest;
+            self.end_silence(index, window, &mut reported);
         }
         self.counts.pieces += pieces.len() as u64;
         let owner = &mut self.owners[index];
@@ -56,6 +58,7 @@ impl RetroactiveAgent {
             horizon: if self.leaving { Duration::ZERO } else { Duration::from_nanos(self.horizon) },
             members: self.members.hash(),
             overwritten: self.counts.overwritten_spans,
+            idle,
             pieces,
         })
     }
@@ -79,6 +82,7 @@ impl RetroactiveAgent {
         self.horizon = horizon.min(self.horizon + self.horizon / 4);
     }
 
+    /// Reports a trace, unless there is no need to yet. Returns whether its piece is new, and cannot change the verdict.
     fn report_trace(
         &mut self,
         index: usize,
@@ -86,18 +90,30 @@ impl RetroactiveAgent {
         number: SlotNumber,
         pieces: &mut Vec<Piece>,
         reported: &mut Vec<SlotNumber>,
-    ) {
+    ) -> bool {
         // It may have been kept or overwritten since it was noted, or have changed hands.
-        if self.pending.store.traces.slot(number).place.is_none() {
-            return;
+        if !self.pending.store.traces.is_pending(number) {
+            return false;
         }
+        let is_idle = self.is_idle(number);
         let track = self.tracks.get_mut(number);
         if track.owner != Some(index) || !std::mem::take(&mut track.unreported) {
-            return;
+            return false;
         }
-        let (state, is_first) = (track.state, track.mark == 0);
+        let (state, was_silent) = (track.state, track.silent.is_some());
+        let is_new = track.mark == 0 && !was_silent;
+        if is_idle && self.owners[index].silence > 0 && !self.leaving {
+            if is_new {
+                track.silent = Some(self.now);
+                self.counts.silent += 1;
+                self.owners[index].silent.push_back((self.now, number));
+            }
+            return is_new;
+        }
+        // What nobody has heard of yet does not belong to a window of silence any more.
+        let is_first = track.mark == 0 || was_silent && state == State::Undecided;
         if is_first {
-            track.mark = window;
+            (track.mark, track.silent) = (window, None);
             reported.push(number);
         }
         match state {
@@ -112,6 +128,47 @@ impl RetroactiveAgent {
             }
             // Its coordinator has dropped it, and what comes later is dropped with it.
             State::Dropped => {}
+        }
+        is_idle && is_new
+    }
+
+    /// Whether a piece shows nothing that a policy could want to know, beside that it is there.
+    fn is_idle(&self, number: SlotNumber) -> bool {
+        let (track, digest) = (self.tracks.get(number), &self.pending.store.traces.slot(number).digest);
+        track.state == State::Undecided
+            && track.clause.is_none()
+            && !track.moved
+            && !digest.root
+            && digest.predicates == Bits::NONE
+            && digest.head().is_none()
+            && digest.explicit_randomness().is_none()
+            && (!self.columns.times || track.served.covers(digest))
+    }
+
+    /// Lets traces belong to this window of which others, too, have had the time to tell.
+    fn end_silence(&mut self, index: usize, window: u64, reported: &mut Vec<SlotNumber>) {
+        let owner = &mut self.owners[index];
+        let ended = self.now.saturating_sub(owner.silence);
+        while let Some((since, number)) = owner.silent.pop_front_if(|&mut (since, _)| since <= ended) {
+            // Its place may be another trace's by now.
+            let is_pending = self.pending.store.traces.is_pending(number);
+            let track = self.tracks.get_mut(number);
+            if is_pending && track.owner == Some(index) && track.silent == Some(since) && track.mark == 0 {
+                track.mark = window;
+                reported.push(number);
+            }
+        }
+    }
+
+    /// Tells a coordinator that wants to know of all pieces from now on also of those that it was not told of.
+    pub(super) fn break_silence(&mut self, index: usize) {
+        self.owners[index].silent.clear();
+        for number in self.pending_slots() {
+            let track = self.tracks.get_mut(number);
+            if track.owner == Some(index) && track.silent.is_some() {
+                track.forget_report();
+                note_grown(&mut self.tracks, &mut self.owners, number);
+            }
         }
     }
 
@@ -138,6 +195,8 @@ impl RetroactiveAgent {
 
     /// Asks what waits undecided what the program asks: it leaves the store as requests, which are taken anew.
     pub(super) fn ask_anew(&mut self, out: &mut Vec<Output>) {
+        // Traces that stay, and those that are taken later, hold on to what they share with the first.
+        self.pending.store.envelopes.ask_anew(&self.predicates);
         let undecided: Vec<_> = self.pending_slots();
         let undecided: Vec<_> = undecided
             .into_iter()

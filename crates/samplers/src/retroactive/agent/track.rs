@@ -1,6 +1,9 @@
 //! Where each pending trace is on its way to a decision.
 
-use crate::tail::store::SlotNumber;
+use forebay_otlp::Span;
+
+use crate::tail::digest::Digest;
+use crate::tail::store::{Nanos, SlotNumber};
 
 /// What is known of pending traces beside their digests, by slot.
 #[derive(Debug, Default)]
@@ -21,6 +24,18 @@ pub(super) struct Track {
     pub(super) moved: bool,
     /// The clause by which it is kept if nobody says how.
     pub(super) clause: Option<u16>,
+    /// When it was not reported because there was no need to; `None` if it has been, or was not to be yet.
+    pub(super) silent: Option<Nanos>,
+    pub(super) served: Served,
+}
+
+/// From the earliest start to the latest end of a piece's `SERVER` spans.
+///
+/// What they were to answer was going on all the while at whoever called them, so they do not lengthen a trace.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Served {
+    start: u64,
+    end: u64,
 }
 
 /// What has been decided of a pending trace.
@@ -61,6 +76,26 @@ impl Tracks {
 impl Track {
     /// Nobody has been told of it.
     pub(super) fn forget_report(&mut self) {
-        (self.mark, self.unreported) = (0, false);
+        (self.mark, self.unreported, self.silent) = (0, false, None);
+    }
+}
+
+impl Default for Served {
+    fn default() -> Self {
+        Self { start: u64::MAX, end: 0 }
+    }
+}
+
+impl Served {
+    /// Adds those of these spans.
+    pub(super) fn add(&mut self, spans: &[Span]) {
+        for span in spans.iter().filter(|span| span.server) {
+            (self.start, self.end) = (self.start.min(span.start), self.end.max(span.end));
+        }
+    }
+
+    /// Whether no span of the piece begins before them or ends after them.
+    pub(super) fn covers(&self, digest: &Digest) -> bool {
+        self.start == digest.start && self.end == digest.end
     }
 }

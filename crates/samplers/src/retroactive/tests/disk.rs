@@ -8,7 +8,7 @@ use forebay_otlp::SpanIndex;
 use proptest::prelude::*;
 
 use super::fleet::{Fleet, STEP};
-use super::{Arrival, configuration, policies, reference, split, stamps, traffic};
+use super::{Arrival, configuration, reference, split, stamps, telling, traffic_for};
 use crate::retroactive::{AgentSettings, DiskTier, RetroactiveAgent};
 use crate::tail::{Nanos, Output, Remember};
 use crate::testing::{SECOND, request, span, trace};
@@ -38,13 +38,13 @@ proptest! {
 
     #[test]
     fn agents_that_are_killed_keep_what_a_tail_sampler_keeps(
-        policies in policies(), seed in any::<u64>(), agents in 1_usize..4, coordinators in 1_usize..3,
+        (mode, policies) in telling(), seed in any::<u64>(), agents in 1_usize..4, coordinators in 1_usize..3,
         kills in prop::collection::vec((0_u64..250, 0_usize..4, 0_u64..20), 0..4),
         delay in 0_u64..4,
     ) {
         let yaml = configuration(&policies);
-        let arrivals = traffic(seed, 80, agents, 12 * SECOND);
-        let mut fleet = Fleet::new(agents, coordinators, &yaml).with_disks();
+        let arrivals = traffic_for(mode, seed, agents);
+        let mut fleet = Fleet::new(agents, coordinators, &yaml).telling(mode).with_disks();
         fleet.delay = delay * STEP;
         let kills: Vec<_> =
             kills.into_iter().map(|(at, agent, time)| (at * STEP, agent % agents, time * STEP)).collect();

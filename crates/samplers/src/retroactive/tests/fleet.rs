@@ -8,7 +8,9 @@ use tempfile::TempDir;
 use crate::Compatibility;
 use crate::retroactive::message::{Decisions, Report};
 use crate::retroactive::program::{Program, ProgramId};
-use crate::retroactive::{AgentSettings, Coordination, DiskTier, Members, RetroactiveAgent};
+use crate::retroactive::{
+    AgentSettings, Coordination, CoordinationSettings, DiskTier, EvidenceMode, Members, RetroactiveAgent,
+};
 use crate::tail::{AgentNumber, Nanos, Output, Remember, Reported, TailSampler};
 use crate::testing::{MILLISECOND, Span, Tail, decode, request, settings};
 
@@ -27,6 +29,7 @@ pub(super) struct Fleet {
     /// What has left, by span id.
     pub(super) kept: BTreeMap<Vec<u8>, Span>,
     yaml: String,
+    mode: EvidenceMode,
 }
 
 pub(super) struct Agent {
@@ -39,6 +42,10 @@ pub(super) struct Agent {
     members: Vec<usize>,
     /// Nothing gets through to and from it before.
     cut_until: Nanos,
+    /// What goes to it and comes from it takes so much longer than with others.
+    pub(super) lag: Nanos,
+    /// Before that nothing comes through, though nothing is lost.
+    pub(super) stalled_until: Nanos,
 }
 
 struct Coordinator {
@@ -70,25 +77,44 @@ fn name(coordinator: usize) -> String {
 }
 
 impl Fleet {
-    /// So many agents and coordinators, which decide by the policies in `yaml`.
+    /// So many agents and coordinators, which decide by the settings in `yaml`.
     pub(super) fn new(agents: usize, coordinators: usize, yaml: &str) -> Self {
         let members: Vec<_> = (0..coordinators).collect();
         let mut fleet = Self {
             now: 0,
             agents: Vec::new(),
-            coordinators: (0..coordinators).map(|_| Coordinator::new(yaml, 0)).collect(),
+            coordinators: (0..coordinators).map(|_| Coordinator::new(yaml, EvidenceMode::Exact, 0)).collect(),
             program: settings(yaml, Compatibility::default()).policies.program(false),
             streams: BTreeMap::new(),
             delay: 0,
             kept: BTreeMap::new(),
             yaml: yaml.to_owned(),
+            mode: EvidenceMode::Exact,
         };
         for index in 0..agents {
             let sampler = RetroactiveAgent::new(of_agents(0));
-            fleet.agents.push(Agent { sampler, zero: 0, directory: None, members: Vec::new(), cut_until: 0 });
+            fleet.agents.push(Agent {
+                sampler,
+                zero: 0,
+                directory: None,
+                members: Vec::new(),
+                cut_until: 0,
+                lag: 0,
+                stalled_until: 0,
+            });
             fleet.know(index, &members);
         }
         fleet
+    }
+
+    /// Lets agents tell of traces in this way, if the policies allow it.
+    pub(super) fn telling(mut self, mode: EvidenceMode) -> Self {
+        let policies = settings(&self.yaml, Compatibility::default()).policies;
+        if policies.needing_all_evidence().is_none() {
+            self.mode = mode;
+            (0..self.coordinators.len()).for_each(|index| self.kill_coordinator(index, 0));
+        }
+        self
     }
 
     /// Lets the spans of all agents wait on disk.
@@ -155,7 +181,7 @@ impl Fleet {
     pub(super) fn kill_coordinator(&mut self, index: usize, down: Nanos) {
         let streams: Vec<_> = self.streams.keys().filter(|(_, c)| *c == index).copied().collect();
         streams.into_iter().for_each(|stream| self.cut(stream));
-        self.coordinators[index] = Coordinator::new(&self.yaml, self.now + down);
+        self.coordinators[index] = Coordinator::new(&self.yaml, self.mode, self.now + down);
     }
 
     /// Cuts an agent off for a while.
@@ -197,7 +223,8 @@ impl Fleet {
                     continue;
                 }
                 let number = AgentNumber(u32::try_from(index).unwrap());
-                self.coordinators[coordinator].coordination.joined(number);
+                let now = self.now;
+                self.coordinators[coordinator].coordination.joined(number, now);
                 let Agent { sampler, zero, .. } = &mut self.agents[index];
                 sampler.connected(&name(coordinator));
                 sampler.follows(&name(coordinator), PROGRAM);
@@ -214,22 +241,23 @@ impl Fleet {
     fn report(&mut self) {
         for (&(agent, coordinator), stream) in &mut self.streams {
             let turn = self.now / STEP + agent as u64 * 3;
-            let Agent { sampler, zero, .. } = &mut self.agents[agent];
+            let Agent { sampler, zero, lag, .. } = &mut self.agents[agent];
             sampler.meter(self.now - *zero);
             if turn.is_multiple_of(10)
                 && let Some(report) = sampler.report(&name(coordinator), self.now - *zero)
             {
-                stream.up.push_back((self.now + self.delay, report));
+                stream.up.push_back((self.now + self.delay + *lag, report));
             }
         }
     }
 
     fn decide(&mut self) {
         let (now, mut out) = (self.now, Vec::new());
-        for (&(_, index), stream) in &mut self.streams {
+        let stalled = |agent: usize| self.agents[agent].stalled_until > now;
+        for (&(_, index), stream) in self.streams.iter_mut().filter(|((agent, _), _)| !stalled(*agent)) {
             let Coordinator { sampler, coordination, .. } = &mut self.coordinators[index];
             while let Some((_, report)) = stream.up.pop_front_if(|(at, _)| *at <= now) {
-                coordination.reported(stream.number, &report, now);
+                coordination.reported(stream.number, &report, now).unwrap();
                 let horizon = Nanos::try_from(report.horizon.as_nanos()).unwrap();
                 let (agent, window) = (stream.number, report.window);
                 sampler.merge(&Reported { agent, window, horizon, pieces: &report.pieces }, now, &mut out);
@@ -238,7 +266,7 @@ impl Fleet {
         for Coordinator { sampler, coordination, .. } in &mut self.coordinators {
             sampler.hold(coordination.hold_until(now));
             sampler.decide_due(now, &mut out);
-            sampler.take_notices().for_each(|notice| coordination.notice(0, notice));
+            sampler.take_notices().for_each(|notice| coordination.notice(0, notice, now));
         }
         self.deliver(out);
     }
@@ -249,14 +277,17 @@ impl Fleet {
             if coordinator.down_until <= now && (now / STEP).is_multiple_of(2) {
                 for (number, decisions) in coordinator.coordination.tick(now) {
                     let mut streams = self.streams.iter_mut().filter(|((_, c), _)| *c == index);
-                    let (_, stream) = streams.find(|(_, stream)| stream.number == number).unwrap();
-                    stream.down.push_back((now + self.delay, decisions));
+                    let ((agent, _), stream) = streams.find(|(_, stream)| stream.number == number).unwrap();
+                    let lag = self.agents[*agent].lag;
+                    stream.down.push_back((now + self.delay + lag, decisions));
                 }
             }
         }
         for (&(agent, coordinator), stream) in &mut self.streams {
-            while let Some((_, decisions)) = stream.down.pop_front_if(|(at, _)| *at <= now) {
-                let Agent { sampler, zero, .. } = &mut self.agents[agent];
+            let Agent { sampler, zero, stalled_until, .. } = &mut self.agents[agent];
+            while let Some((_, decisions)) =
+                stream.down.pop_front_if(|(at, _)| *at <= now && *stalled_until <= now)
+            {
                 sampler.decided(&name(coordinator), &decisions, now - *zero, &mut out);
             }
         }
@@ -274,10 +305,16 @@ impl Fleet {
 }
 
 impl Coordinator {
-    fn new(yaml: &str, begins: Nanos) -> Self {
+    fn new(yaml: &str, mode: EvidenceMode, begins: Nanos) -> Self {
         let mut settings = settings(yaml, Compatibility::default());
         settings.coordinates = true;
-        let coordination = Coordination::new(settings.decision_wait, 1, begins);
+        let coordination = CoordinationSettings {
+            decision_wait: settings.decision_wait,
+            shards: 1,
+            mode,
+            pending_bytes: 1 << 30,
+        };
+        let coordination = Coordination::new(coordination, begins);
         Self { sampler: TailSampler::new(settings), coordination, down_until: begins }
     }
 }

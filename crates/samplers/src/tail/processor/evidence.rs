@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::{Job, Shards};
 use crate::retroactive::message::{Piece, Report};
+use crate::retroactive::{Coordination, CoordinationSettings};
 use crate::tail::config::nanos;
 use crate::tail::sampler::{Notice, Reported};
 use crate::tail::store::{AgentNumber, Nanos};
@@ -18,7 +19,7 @@ pub struct EvidencePort {
     shards: Arc<Shards>,
     notices: mpsc::UnboundedReceiver<(usize, Vec<Notice>)>,
     epoch: Instant,
-    decision_wait: Nanos,
+    settings: CoordinationSettings,
 }
 
 /// An agent's report, as far as it is for one shard.
@@ -36,21 +37,15 @@ impl EvidencePort {
         shards: &Arc<Shards>,
         notices: mpsc::UnboundedReceiver<(usize, Vec<Notice>)>,
         epoch: Instant,
-        decision_wait: Nanos,
+        settings: CoordinationSettings,
     ) -> Self {
-        Self { shards: Arc::clone(shards), notices, epoch, decision_wait }
+        Self { shards: Arc::clone(shards), notices, epoch, settings }
     }
 
-    /// How many shards there are.
+    /// A coordination of agents that begins now.
     #[must_use]
-    pub fn shards(&self) -> usize {
-        self.shards.queues.len()
-    }
-
-    /// How long traces wait, in nanoseconds.
-    #[must_use]
-    pub const fn decision_wait(&self) -> Nanos {
-        self.decision_wait
+    pub fn coordination(&self) -> Coordination {
+        Coordination::new(self.settings, self.now())
     }
 
     /// The sampler's time.

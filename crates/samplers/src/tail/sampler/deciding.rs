@@ -180,7 +180,7 @@ impl TailSampler {
             let fingerprint = || policies.fingerprint(kept, &fingerprints.values(number), limits);
             let label = || Label { trigger, fingerprint: fingerprint() };
             kept.part = self.pending.stamps.label(label).or(kept.part);
-            self.tell_holders(number, kept);
+            self.tell_agents(number, kept);
             self.pending.keep(number, kept, self.now, out);
             return;
         }
@@ -200,11 +200,11 @@ impl Settings {
     pub(super) fn reconsider(
         &self,
         store: &mut Store,
-        added: Added,
+        added: Added<'_>,
         now: Nanos,
         touched: &mut Vec<SlotNumber>,
     ) {
-        let Added { slot, first, root } = added;
+        let Added { slot, first, root, .. } = added;
         if first {
             let due = now.saturating_add(self.decision_wait);
             store.schedule.push(&mut store.traces, slot, due);

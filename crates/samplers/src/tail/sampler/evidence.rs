@@ -31,13 +31,24 @@ pub struct Reported<'a> {
     pub pieces: &'a [Piece],
 }
 
-/// What an agent is to be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What agents are to be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// A trace that it holds spans of is kept.
-    Keep(AgentNumber, TraceKey, Kept),
+    /// A trace is kept, of which these agents hold spans, and perhaps others that have not told so.
+    Keep(TraceKey, Kept, Holders),
+    /// A trace that it tells of has been kept before.
+    Kept(AgentNumber, TraceKey, Kept),
     /// Every trace that it has reported up to this window is decided.
     Settled(AgentNumber, u64),
+}
+
+/// Who is known to hold spans of a trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holders {
+    /// These agents.
+    These(Vec<AgentNumber>),
+    /// Any agent, perhaps: it was known, and has been forgotten.
+    Any,
 }
 
 /// What is done already with spans of a trace that is pending here: what stands later outweighs what stands earlier.
@@ -98,11 +109,17 @@ impl TailSampler {
                 let is_open = piece.kept.is_some() || piece.moved;
                 if !is_open && let Some(remembered) = pending.remembered(piece.trace_id) {
                     let kept = remembered.kept().after(piece.digest.head());
-                    self.notices.keep(agent, piece.trace_id, kept);
+                    self.notices.waiting.push(Notice::Kept(agent, TraceKey::of(piece.trace_id), kept));
                     return;
                 }
                 let has_dropped = pending.has_dropped(piece.trace_id);
                 if !is_open && has_dropped {
+                    return;
+                }
+                if let Some(kept) = piece.kept.filter(|_| has_dropped && !piece.moved) {
+                    // Others still hold what they have dropped, as long as it may come to this.
+                    pending.remember(piece.trace_id, kept, now);
+                    self.notices.keep(piece.trace_id, kept, Holders::Any);
                     return;
                 }
                 let kept = pending.forget_kept(piece.trace_id);
@@ -123,7 +140,7 @@ impl TailSampler {
             let fingerprints = self.settings.policies.predicates().fingerprints();
             pending.store.fingerprints.merge(slot, &Values::from_bytes(&piece.values), fingerprints);
         }
-        let added = Added { slot, first: found.is_none(), root: piece.digest.root };
+        let added = Added { slot, spans: &[], first: found.is_none(), root: piece.digest.root };
         self.settings.reconsider(&mut pending.store, added, now, &mut self.touched);
         self.claim(slot, piece);
         self.hasten(slot, reported.horizon, piece.waited);
@@ -173,18 +190,18 @@ impl TailSampler {
         }
     }
 
-    /// Tells the holders of a trace that it is kept.
-    pub(super) fn tell_holders(&mut self, slot: SlotNumber, kept: Kept) {
-        let trace_id = self.pending.store.traces.slot(slot).trace_id;
-        for agent in self.pending.store.holders.of(slot) {
-            self.notices.keep(agent, trace_id, kept);
+    /// Tells agents that a trace is kept.
+    pub(super) fn tell_agents(&mut self, slot: SlotNumber, kept: Kept) {
+        if self.settings.coordinates {
+            let trace_id = self.pending.store.traces.slot(slot).trace_id;
+            self.notices.keep(trace_id, kept, Holders::These(self.pending.store.holders.of(slot).collect()));
         }
     }
 }
 
 impl Notices {
-    fn keep(&mut self, agent: AgentNumber, trace_id: TraceId, kept: Kept) {
-        self.waiting.push(Notice::Keep(agent, TraceKey::of(trace_id), kept));
+    fn keep(&mut self, trace_id: TraceId, kept: Kept, holders: Holders) {
+        self.waiting.push(Notice::Keep(TraceKey::of(trace_id), kept, holders));
     }
 
     /// A window is settled when everything is decided that is due until then.

@@ -31,6 +31,13 @@ struct Scope {
     values: Values<'static>,
 }
 
+impl Scope {
+    fn new(resource: u32, resource_key: &[u8], key: &[u8], predicates: &Predicates) -> Self {
+        let slots = predicates.slots_of(resource_key, key);
+        Self { resource, slots, values: predicates.values_of(resource_key, key) }
+    }
+}
+
 impl EnvelopeTable {
     /// The number of an envelope of `request`, for a record that is about to be appended: it stays valid while
     /// records retain it.
@@ -50,13 +57,19 @@ impl EnvelopeTable {
         let resources = &mut self.resources;
         self.scopes.intern(&self.key, || {
             resources.retain(resource);
-            let (resource_key, scope_key) = (resources.key(resource), &self.key[4..]);
-            Scope {
-                resource,
-                slots: predicates.slots_of(resource_key, scope_key),
-                values: predicates.values_of(resource_key, scope_key),
-            }
+            Scope::new(resource, resources.key(resource), &self.key[4..], predicates)
         })
+    }
+
+    /// Asks all envelopes what these predicates ask.
+    pub(crate) fn ask_anew(&mut self, predicates: &Predicates) {
+        self.resources.make_anew(|key| predicates.of_resource(key));
+        let resources = &self.resources;
+        self.scopes.make_anew(|key| {
+            let (number, key) = key.split_at(4);
+            let resource = u32::from_le_bytes(number.try_into().unwrap_or_default());
+            Scope::new(resource, resources.key(resource), key, predicates)
+        });
     }
 
     /// Counts a record.

@@ -123,6 +123,12 @@ impl<V: Default> Interner<V> {
         &self.entries[number as usize].value
     }
 
+    /// Computes all values anew, from their keys.
+    pub(crate) fn make_anew(&mut self, make: impl Fn(&[u8]) -> V) {
+        let used = self.entries.iter_mut().filter(|entry| entry.users > 0);
+        used.for_each(|entry| entry.value = make(&entry.key));
+    }
+
     /// Whether there are no entries.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {

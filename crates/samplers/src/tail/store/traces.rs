@@ -172,6 +172,13 @@ impl TraceTable {
         &mut self.chunks[chunk].slots[offset]
     }
 
+    /// Whether a trace is there that the schedule knows. The number may be one that was given up long ago.
+    pub(crate) fn is_pending(&self, number: SlotNumber) -> bool {
+        let (chunk, offset) = number.parts();
+        let slot = self.chunks.get(chunk).and_then(|chunk| chunk.slots.get(offset));
+        slot.is_some_and(|slot| slot.place.is_some())
+    }
+
     /// How many traces are live.
     pub(crate) fn len(&self) -> usize {
         self.live
