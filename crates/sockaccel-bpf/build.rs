@@ -6,6 +6,9 @@ use std::process::Command;
 
 fn main() -> Result<(), String> {
     println!("cargo::rerun-if-changed=bpf");
+    for compiler in ["CLANG", "LLVM_STRIP"] {
+        println!("cargo::rerun-if-env-changed={compiler}");
+    }
     let variable = |name| env::var_os(name).map(PathBuf::from).ok_or(format!("{name} is not set"));
     let sources = variable("CARGO_MANIFEST_DIR")?.join("bpf");
     let object = match env::var_os("CARGO_FEATURE_BUILD_BPF") {

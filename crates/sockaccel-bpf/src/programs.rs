@@ -26,6 +26,14 @@ pub enum ProgramsError {
     /// The kernel does not take the object.
     #[error("the kernel does not load the programs: {0}")]
     Load(#[from] EbpfError),
+    /// The kernel's verifier does not take a program, in most cases because the kernel is older than what it calls.
+    #[error("this kernel does not run `{program}`: {reason}; use Linux 6.6.68, 6.12.7, 6.13 or newer")]
+    Refused {
+        /// Which.
+        program: &'static str,
+        /// What the verifier says.
+        reason: String,
+    },
     /// The kernel does not take a program, or does not attach it.
     #[error("the kernel does not run the programs: {0}")]
     Program(#[from] ProgramError),
@@ -47,10 +55,14 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("SOCKACCEL_OBJECT"));
 impl Programs {
     /// Loads the programs and attaches them to a cgroup.
     pub(crate) fn attach(cgroup: &File, options: &Options) -> Result<Self, ProgramsError> {
+        Self::attach_object(OBJECT, cgroup, options)
+    }
+
+    fn attach_object(object: &[u8], cgroup: &File, options: &Options) -> Result<Self, ProgramsError> {
         let mut loaded = EbpfLoader::new()
             .map_max_entries("SOCKETS", options.max_sockets)
             .map_max_entries("PEERS", options.max_sockets)
-            .load(OBJECT)?;
+            .load(object)?;
         let mut ports: HashMap<MapData, u16, u8> = take(&mut loaded, "PORTS")?;
         for port in options.ports.iter().chain(&options.mesh_ports) {
             ports.insert(port, 1, 0)?;
@@ -78,19 +90,35 @@ impl Programs {
     fn run(&mut self, cgroup: &File) -> Result<(), ProgramsError> {
         let sockets: SockHash<MapData, Key> = take(&mut self.loaded, "SOCKETS")?;
         let messages: &mut SkMsg = program(&mut self.loaded, "sockaccel_message")?;
-        messages.load()?;
+        messages.load().map_err(|error| refused("sockaccel_message", error))?;
         messages.attach(sockets.fd())?;
         // Links to a cgroup always allow others beside them, whatever this mode says.
         let mode = CgroupAttachMode::Single;
         let options: &mut CgroupSockopt = program(&mut self.loaded, "sockaccel_option")?;
-        options.load()?;
+        options.load().map_err(|error| refused("sockaccel_option", error))?;
         options.attach(cgroup, mode)?;
         // Last: from here on, sockets come.
         let connections: &mut SockOps = program(&mut self.loaded, "sockaccel_connection")?;
-        connections.load()?;
+        connections.load().map_err(|error| refused("sockaccel_connection", error))?;
         connections.attach(cgroup, mode)?;
         Ok(())
     }
+}
+
+/// Puts a verifier's log, which may be long, in few words.
+fn refused(program: &'static str, error: ProgramError) -> ProgramsError {
+    let ProgramError::LoadError { verifier_log, .. } = &error else { return error.into() };
+    match reason(&verifier_log.to_string()) {
+        Some(reason) => ProgramsError::Refused { program, reason: reason.to_owned() },
+        None => error.into(),
+    }
+}
+
+/// The last words of a verifier's log but for its statistics.
+fn reason(log: &str) -> Option<&str> {
+    const STATISTICS: [&str; 3] = ["processed ", "stack depth ", "verification time "];
+    let is_reason = |line: &&str| !line.is_empty() && !STATISTICS.iter().any(|start| line.starts_with(start));
+    log.lines().map(str::trim).rfind(is_reason)
 }
 
 fn take<T: TryFrom<aya::maps::Map, Error = MapError>>(
@@ -106,3 +134,6 @@ where
 {
     Ok(loaded.program_mut(name).ok_or(ProgramsError::Missing(name))?.try_into()?)
 }
+
+#[cfg(test)]
+mod tests;
