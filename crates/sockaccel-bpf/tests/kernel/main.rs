@@ -13,9 +13,11 @@
 mod harness;
 
 mod attaching;
+mod calls;
 mod lifecycle;
 mod model;
 mod namespaces;
 mod pairing;
 mod programs;
+mod sharing;
 mod streams;

@@ -5,10 +5,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use rustix::thread::{LinkNameSpaceType, gettid, move_into_link_name_space};
 use sockaccel_bpf::{Counter, Options};
 use socket2::{Domain, Socket, Type};
 
@@ -17,6 +17,10 @@ use crate::harness::{Pair, World, count, isolated, pattern, perl, ports, stats};
 const SERVER: u16 = 4317;
 const PROXY: u16 = 15001;
 const BEHIND: u16 = 4318;
+/// Where two pods are, and a service that one of them is known as.
+const NEAR: &str = "198.18.0.1";
+const FAR: &str = "198.18.0.2";
+const SERVICE: &str = "198.19.0.1";
 
 /// Puts this thread into a network namespace of its own, which `setup` has prepared.
 fn enter_namespace(setup: &str) {
@@ -36,6 +40,95 @@ fn enter_namespace(setup: &str) {
 
 fn localhost(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+/// A connection between two namespaces with a cable between them, which `near` and `far` have prepared, to `address`.
+fn between_pods(near: &str, far: String, address: &'static str) -> Pair {
+    let (sender, server) = mpsc::channel();
+    let (leave, left) = mpsc::channel::<()>();
+    let far = thread::spawn(move || {
+        enter_namespace(&far);
+        let listener = TcpListener::bind(("0.0.0.0", SERVER)).unwrap();
+        sender.send((gettid(), listener)).unwrap();
+        // The namespace can be named as long as a thread is in it.
+        let _ = left.recv();
+    });
+    let (thread, listener) = server.recv().unwrap();
+    let setup = format!(
+        "ip link add near type veth peer name far netns {thread} \
+         && ip addr add {NEAR}/30 dev near && ip link set near up && ip route add default via {FAR} \
+         && nsenter --target {thread} --net sh -c 'ip addr add {FAR}/30 dev far && ip link set far up' && {near}"
+    );
+    let near = thread::spawn(move || {
+        enter_namespace(&setup);
+        TcpStream::connect((address, SERVER)).unwrap()
+    });
+    let client = near.join().unwrap();
+    drop(leave);
+    far.join().unwrap();
+    Pair { client, server: listener.accept().unwrap().0 }
+}
+
+/// How many directions of a connection were redirected, and how many stayed TCP, after a question and an answer.
+fn outcome(world: &World, connect: impl FnOnce() -> Pair) -> (u64, u64) {
+    let accelerator = world.accelerate_with(Options { ports: vec![SERVER], ..Options::default() });
+    let Pair { mut client, mut server } = connect();
+    transfer(&mut client, &mut server);
+    transfer(&mut server, &mut client);
+    let stats = stats(&accelerator);
+    (stats.get(Counter::DirectionsRedirected), stats.get(Counter::DirectionsMissed))
+}
+
+fn transfer(from: &mut TcpStream, to: &mut TcpStream) {
+    let sent = pattern(0, 5000);
+    from.write_all(&sent).unwrap();
+    let mut received = vec![0; sent.len()];
+    to.read_exact(&mut received).unwrap();
+    assert!(received == sent);
+}
+
+#[test]
+fn pods_of_one_node_are_paired() {
+    isolated(|world| assert_eq!(outcome(world, || between_pods("true", "true".to_owned(), FAR)), (2, 0)));
+}
+
+#[test]
+fn a_connection_to_the_address_of_a_service_is_paired_with_the_pod_behind_it() {
+    isolated(|world| {
+        let rule = format!("ip daddr {SERVICE} dnat to {FAR};");
+        let service = format!(
+            "nft 'table ip nat {{ chain output {{ type nat hook output priority -100; {rule} }}; }}'"
+        );
+        assert_eq!(outcome(world, || between_pods(&service, "true".to_owned(), SERVICE)), (2, 0));
+    });
+}
+
+#[test]
+fn ends_between_which_sequence_numbers_are_rewritten_stay_tcp() {
+    isolated(|world| {
+        // The proxy answers the client's SYN by itself, with numbers of its own, before it asks the server.
+        let untracked = "chain raw { type filter hook prerouting priority -300; tcp flags syn notrack; };";
+        let options = "mss 1460 wscale 7 timestamp sack-perm";
+        let proxied = format!(
+            "chain input {{ type filter hook input priority 0; ct state untracked,invalid synproxy {options}; \
+             ct state invalid drop; }};"
+        );
+        let proxy = format!(
+            "echo 0 > /proc/sys/net/netfilter/nf_conntrack_tcp_loose && nft 'table ip proxy {{ {untracked} {proxied} }}'"
+        );
+        assert_eq!(outcome(world, || between_pods("true", proxy, FAR)).0, 0);
+    });
+}
+
+#[test]
+fn ends_of_which_one_was_made_from_a_cookie_are_paired() {
+    isolated(|world| {
+        let connect = || {
+            enter_namespace("echo 2 > /proc/sys/net/ipv4/tcp_syncookies");
+            Pair::through(&TcpListener::bind(localhost(SERVER)).unwrap())
+        };
+        assert_eq!(outcome(world, connect), (2, 0));
+    });
 }
 
 #[test]

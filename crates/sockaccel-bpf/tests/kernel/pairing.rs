@@ -251,3 +251,24 @@ fn of_two_accelerators_on_nested_cgroups_one_has_the_socket() {
         assert_eq!(total(Counter::BytesRedirected), 1600);
     });
 }
+
+#[test]
+fn when_one_of_two_accelerators_ends_the_other_takes_new_connections() {
+    isolated(|world| {
+        let inner = subgroup(&world.cgroup, "inner");
+        move_to(&inner);
+        let listener = listener();
+        let options = Options { ports: ports(&[&listener]), ..Options::default() };
+        for cgroups in [[&world.cgroup, &inner], [&inner, &world.cgroup]] {
+            let [first, second] = cgroups.map(|cgroup| Accelerator::attach(cgroup, &options).unwrap());
+            let mut before = Pair::through(&listener);
+            exchange(&mut before);
+            let (ends, stays) = if stats(&first).sockets() == 2 { (first, second) } else { (second, first) };
+            drop(ends);
+            let mut after = Pair::through(&listener);
+            exchange(&mut before);
+            exchange(&mut after);
+            assert_eq!(directions(&stays), (2, 0));
+        }
+    });
+}
