@@ -1,15 +1,18 @@
 //! `forebay sockaccel bench`: what acceleration is worth on this host.
 //!
-//! All transports run in one process and one cgroup at the same time, and take turns: a round measures each once,
-//! and what is shown is the median of the rounds, so whatever else the host does happens to all of them. TCP and
-//! redirected TCP differ in nothing but the server's port, which the accelerator has been told or not.
+//! All transports run in one cgroup at the same time, and take turns: a round measures each once, and what is shown is
+//! the median of the rounds, so whatever else the host does happens to all of them. TCP and redirected TCP differ in
+//! nothing but the server's port, which the accelerator has been told or not.
 
 mod arena;
 mod chart;
+mod client;
+mod hop;
 mod namespace;
 mod nodes;
 mod otlp;
 mod report;
+mod sockets;
 mod traffic;
 mod transport;
 
@@ -54,6 +57,7 @@ fn measure(cgroup: &Path, rounds: usize, svg: Option<&Path>) -> Result<(), Start
     show(&connections(&listeners, rounds)?, svg)?;
     drop(accelerated);
     show(&otlp::export(&arena, rounds)?, svg)?;
+    show(&hop::agent_to_gateway(&arena, rounds)?, svg)?;
     // Namespaces need more than the rest, and some hosts refuse them.
     for table in
         [nodes::mesh_leg(&arena, rounds), elsewhere.and_then(|nodes| nodes.throughput(&arena, rounds))]

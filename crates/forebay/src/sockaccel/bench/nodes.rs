@@ -7,7 +7,7 @@ use std::thread;
 use super::arena::Arena;
 use super::namespace::Namespace;
 use super::report::{Cell, Table, median};
-use super::traffic::{self, Stream, join, ping};
+use super::traffic::{self, Cpus, Placement, Stream, join, ping};
 use super::transport::{End, Pair};
 use super::{SIZES, report};
 use crate::components::StartError;
@@ -56,7 +56,8 @@ pub(super) fn mesh_leg(arena: &Arena, rounds: usize) -> Result<Table, StartError
 }
 
 impl Leg {
-    /// The median time of a message through the proxy and back, in microseconds.
+    /// The median time of a message through the proxy and back, in microseconds. The proxy has a CPU of its own: where
+    /// the scheduler puts three threads would differ from one round to the next.
     fn round_trip(&self) -> io::Result<f64> {
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let listen = |port| TcpListener::bind(local(port));
@@ -67,8 +68,10 @@ impl Leg {
         inner.set_nodelay(true)?;
         let (mut client, mut from) = (outer.client, outer.server);
         let (mut to, mut server) = (inner.client, inner.server);
+        let (here, there) = Cpus::allowed()?.of(Placement::TwoCpus);
         thread::scope(|scope| {
             let forward = scope.spawn(move || {
+                there.pin()?;
                 let mut message = [0; MESSAGE];
                 for _ in 0..TRIPS {
                     from.read_exact(&mut message)?;
@@ -79,6 +82,7 @@ impl Leg {
                 io::Result::Ok(())
             });
             let echo = scope.spawn(move || {
+                here.pin()?;
                 let mut message = [0; MESSAGE];
                 for _ in 0..TRIPS {
                     server.read_exact(&mut message)?;
@@ -86,6 +90,7 @@ impl Leg {
                 }
                 io::Result::Ok(())
             });
+            here.pin()?;
             let times = ping(&mut client, MESSAGE, TRIPS)?;
             join(forward)?;
             join(echo)?;

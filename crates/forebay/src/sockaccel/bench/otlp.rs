@@ -1,29 +1,28 @@
-//! One span from an application to Forebay, as SDKs export it: OTLP over gRPC.
+//! Spans from an application to Forebay, as SDKs export them: OTLP over gRPC.
 
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use forebay_config::read_str;
-use forebay_exporter::grpc::{Channel, ChannelConfig};
 use forebay_exporter::{ExporterContext, nop};
 use forebay_otlp::{Signal, json};
 use forebay_pipeline::{Budget, Telemetry};
 use forebay_receiver::{OtlpConfig, OtlpReceiver, Outputs};
 
 use super::arena::Arena;
-use super::report::{Cell, Table, median};
+use super::client::exports;
+use super::report::{Cell, Table};
+use super::sockets::Sockets;
 use super::take_turns;
 use super::transport::Transport;
 use crate::components::StartError;
 use crate::run::runtime;
 
-const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-const EXPORTS: usize = 1000;
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// An application exports single spans when it has little to do, and batches otherwise.
+const SPANS: [usize; 2] = [1, 100];
 const BUDGET: usize = 64 << 20;
 const SPAN: &str = r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"checkout"}}]},
   "scopeSpans":[{"scope":{"name":"http"},"spans":[{"traceId":"5b8efff798038103d269b633813fc60c",
@@ -38,49 +37,70 @@ struct Receivers {
 
 /// The median time of an export, by transport.
 pub(super) fn export(arena: &Arena, rounds: usize) -> Result<Table, StartError> {
-    let span = Bytes::from(json::decode(Signal::Traces, SPAN.as_bytes())?);
     let server = runtime(2)?;
     let (plain, accelerated) = free_ports()?;
     let _accelerated = arena.accelerate([accelerated], &[])?;
-    let receivers = server.block_on(Receivers::start(plain, accelerated))?;
-    let values = thread::scope(|scope| {
+    let sockets = Sockets::new("otlp")?;
+    let receivers = server.block_on(Receivers::start(plain, accelerated, &sockets))?;
+    let table = thread::scope(|scope| {
         let client = scope.spawn(|| {
-            take_turns(rounds, |transport| {
-                let endpoint = &receivers.endpoints[transport as usize];
-                runtime(1)?.block_on(exports(endpoint, &span))
-            })
+            let client = runtime(1)?;
+            by_spans(
+                "Export over OTLP/gRPC to Forebay, by tonic's client, median",
+                rounds,
+                |request, transport| {
+                    client.block_on(exports(&receivers.endpoints[transport as usize], request))
+                },
+            )
         });
         client.join().unwrap_or_else(|_| Err("a measuring thread has panicked".into()))
     })?;
     server.block_on(receivers.stop());
-    let mut table = Table::new("Export of one span over OTLP/gRPC to Forebay, median", "µs");
-    table.row("1 span", values.map(Cell::Measured));
+    Ok(table)
+}
+
+/// A table of what exporting takes, by the number of spans.
+pub(super) fn by_spans(
+    title: &str,
+    rounds: usize,
+    mut measure: impl FnMut(&Bytes, Transport) -> Result<f64, StartError>,
+) -> Result<Table, StartError> {
+    let span = json::decode(Signal::Traces, SPAN.as_bytes())?;
+    let mut table = Table::new(title, "µs");
+    for spans in SPANS {
+        // Requests one after another are one request.
+        let request = Bytes::from(span.repeat(spans));
+        let values = take_turns(rounds, |transport| measure(&request, transport))?;
+        let name = if spans == 1 { "1 span".to_owned() } else { format!("{spans} spans") };
+        table.row(&name, values.map(Cell::Measured));
+    }
     Ok(table)
 }
 
 /// Two ports that nobody listens on.
-fn free_ports() -> io::Result<(u16, u16)> {
+pub(super) fn free_ports() -> io::Result<(u16, u16)> {
     // Both are held until both are known, or they might be the same.
     let (first, second) = (TcpListener::bind(("127.0.0.1", 0))?, TcpListener::bind(("127.0.0.1", 0))?);
     Ok((first.local_addr()?.port(), second.local_addr()?.port()))
 }
 
 impl Receivers {
-    async fn start(plain: u16, accelerated: u16) -> Result<Self, StartError> {
-        let socket = std::env::temp_dir().join(format!("forebay-sockaccel-otlp-{}", std::process::id()));
+    async fn start(plain: u16, accelerated: u16, sockets: &Sockets) -> Result<Self, StartError> {
         let endpoints = [
-            format!("127.0.0.1:{plain}"),
-            format!("127.0.0.1:{accelerated}"),
-            format!("unix://{}", socket.display()),
+            format!("http://127.0.0.1:{plain}"),
+            format!("http://127.0.0.1:{accelerated}"),
+            sockets.endpoint("receiver"),
         ];
         let (telemetry, budget) = (Telemetry::new(), Budget::new(BUDGET));
         let (config, _) = read_str("{}", nop::NopConfig::read);
         let context = ExporterContext { budget: budget.clone(), telemetry: telemetry.clone() };
         let sink = nop::build("nop", config, &context)?;
         let mut receivers = Vec::new();
-        for (endpoint, transport) in endpoints.iter().zip(Transport::ALL) {
-            let transport = if transport == Transport::Unix { "unix" } else { "tcp" };
-            let address = endpoint.trim_start_matches("unix://");
+        for endpoint in &endpoints {
+            let (transport, address) = match endpoint.strip_prefix("unix:") {
+                Some(path) => ("unix", path),
+                None => ("tcp", endpoint.trim_start_matches("http://")),
+            };
             let yaml = format!("{{protocols: {{grpc: {{endpoint: '{address}', transport: {transport}}}}}}}");
             let (config, _) = read_str(&yaml, OtlpConfig::read);
             let outputs = Outputs { traces: Some(Arc::clone(&sink)), metrics: None, logs: None };
@@ -94,18 +114,4 @@ impl Receivers {
             receiver.shutdown(tokio::time::Instant::now()).await;
         }
     }
-}
-
-/// The median time of an export to a receiver, in microseconds.
-async fn exports(endpoint: &str, span: &Bytes) -> Result<f64, StartError> {
-    let yaml = format!("{{endpoint: '{endpoint}', tls: {{insecure: true}}}}");
-    let (config, _) = read_str(&yaml, ChannelConfig::read);
-    let channel = Channel::new(&config, Some(TIMEOUT))?;
-    let mut times = Vec::with_capacity(EXPORTS);
-    for _ in 0..EXPORTS {
-        let begin = Instant::now();
-        channel.call(EXPORT, span.clone()).await?;
-        times.push(begin.elapsed().as_secs_f64() * 1e6);
-    }
-    Ok(median(times))
 }

@@ -175,21 +175,21 @@ pub(super) fn set_up(listeners: &Listeners, transport: Transport) -> Result<f64,
 }
 
 /// The CPUs of this process.
-struct Cpus {
+pub(super) struct Cpus {
     all: CpuSet,
 }
 
 /// Where a thread is to run.
 #[derive(Clone, Copy)]
-struct Place(CpuSet);
+pub(super) struct Place(CpuSet);
 
 impl Cpus {
-    fn allowed() -> io::Result<Self> {
+    pub(super) fn allowed() -> io::Result<Self> {
         Ok(Self { all: sched_getaffinity(None)? })
     }
 
     /// One place for each end.
-    fn of(&self, placement: Placement) -> (Place, Place) {
+    pub(super) fn of(&self, placement: Placement) -> (Place, Place) {
         let mut cpus = (0..CpuSet::MAX_CPU).filter(|&cpu| self.all.is_set(cpu));
         let first = cpus.next().unwrap_or_default();
         let second = match placement {
@@ -212,7 +212,7 @@ impl Place {
     }
 
     /// Keeps this thread here.
-    fn pin(self) -> io::Result<()> {
+    pub(super) fn pin(self) -> io::Result<()> {
         Ok(sched_setaffinity(None, &self.0)?)
     }
 }

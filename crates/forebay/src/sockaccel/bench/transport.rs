@@ -3,7 +3,8 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+
+use super::sockets::Sockets;
 
 /// One of the columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub(super) struct Listeners {
     tcp: TcpListener,
     accelerated: TcpListener,
     unix: UnixListener,
-    path: PathBuf,
+    sockets: Sockets,
 }
 
 /// One end of a connection.
@@ -33,6 +34,8 @@ pub(super) struct Pair {
     pub(super) server: End,
 }
 
+const SOCKET: &str = "stream";
+
 impl Transport {
     pub(super) const ALL: [Self; 3] = [Self::Tcp, Self::Redirected, Self::Unix];
 }
@@ -40,9 +43,14 @@ impl Transport {
 impl Listeners {
     /// Listens on loopback and in the directory for temporary files.
     pub(super) fn open() -> io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("forebay-sockaccel-bench-{}", std::process::id()));
+        let sockets = Sockets::new("stream")?;
         let [tcp, accelerated] = [(); 2].map(|()| TcpListener::bind(("127.0.0.1", 0)));
-        Ok(Self { tcp: tcp?, accelerated: accelerated?, unix: UnixListener::bind(&path)?, path })
+        Ok(Self {
+            tcp: tcp?,
+            accelerated: accelerated?,
+            unix: UnixListener::bind(sockets.path().join(SOCKET))?,
+            sockets,
+        })
     }
 
     /// The port that the accelerator is to be told.
@@ -56,17 +64,10 @@ impl Listeners {
             Transport::Tcp => Pair::through(&self.tcp),
             Transport::Redirected => Pair::through(&self.accelerated),
             Transport::Unix => {
-                let client = UnixStream::connect(&self.path)?;
+                let client = UnixStream::connect(self.sockets.path().join(SOCKET))?;
                 Ok(Pair { client: End::Unix(client), server: End::Unix(self.unix.accept()?.0) })
             }
         }
-    }
-}
-
-impl Drop for Listeners {
-    fn drop(&mut self) {
-        // What is left is a name in a directory for temporary files.
-        let _ = std::fs::remove_file(&self.path);
     }
 }
 
