@@ -17,8 +17,8 @@ pub struct Protocol {
     pub traces: Vec<Policy>,
     /// What may go wrong.
     pub faults: Faults,
-    /// A rule that is left out.
-    pub without: Option<Rule>,
+    /// Rules that are left out.
+    pub without: Vec<Rule>,
 }
 
 /// Something that happens. Agents and coordinators are numbered from 0.
@@ -66,7 +66,7 @@ fn is_listed(list: u8, coordinator: usize) -> bool {
 
 impl Protocol {
     fn has(&self, rule: Rule) -> bool {
-        self.without != Some(rule)
+        !self.without.contains(&rule)
     }
 
     /// Whether an agent's evidence of a trace cannot change the verdict.
@@ -77,16 +77,27 @@ impl Protocol {
     /// What an agent has yet to say of a trace on a stream.
     fn unsaid(&self, state: &State, agent: usize, coordinator: usize, trace: usize) -> Option<Known> {
         let stream = state.streams[agent][coordinator].as_ref()?;
-        if owner(stream.list, trace) != coordinator || stream.has_brought(trace) {
+        let is_silent = self.is_silent(agent, trace) && !has_moved(stream.list, trace);
+        let all_is_told = self.all_is_told(state, coordinator);
+        let is_known = state.coordinators[coordinator].known[trace][agent].is_some();
+        let is_said = stream.has_brought(trace) && !(is_silent && all_is_told && !is_known);
+        if owner(stream.list, trace) != coordinator || is_said {
             return None;
         }
         match state.agents[agent].pieces[trace].known()? {
-            Known::Evidence if self.is_silent(agent, trace) => Some(Known::Silence),
+            Known::Evidence if is_silent && !all_is_told => Some(Known::Silence),
             Known::Kept if !self.has(Rule::KeptIsEvidence) => None,
             Known::Kept if !self.has(Rule::KeptIsRepeated) && !stream.first => None,
             Known::Dropped if !self.has(Rule::DroppedIsEvidence) => Some(Known::Evidence),
             known => Some(known),
         }
+    }
+
+    /// Whether agents are not to be silent, because one is away.
+    fn all_is_told(&self, state: &State, coordinator: usize) -> bool {
+        let attended = state.coordinators[coordinator].attended;
+        let is_away = |agent: usize| attended[agent].is_some() && state.streams[agent][coordinator].is_none();
+        self.has(Rule::SilenceBreaks) && (0..AGENTS).any(is_away)
     }
 
     /// The reports that an agent could send: which traces are in them, and whether they acknowledge what it has applied.
@@ -161,7 +172,8 @@ impl Protocol {
             let is_silent = known[trace][agent].is_none();
             let nothing_comes =
                 || known[trace] == [None; AGENTS] && self.may_decide(state, coordinator, trace);
-            verdicts[trace].is_some() || is_silent && (!self.has(Rule::SilenceWaits) || nothing_comes())
+            let is_over = || !self.has(Rule::SilenceWaits) || nothing_comes();
+            verdicts[trace].is_some() || is_silent && !self.all_is_told(state, coordinator) && is_over()
         };
         let is_kept = |&trace: &usize| {
             let is_silent = known[trace][agent].is_none();
@@ -284,7 +296,7 @@ impl Protocol {
         }
         let list = stream.list;
         if !traces.is_empty() {
-            stream.windows.push(traces);
+            stream.report(traces);
         }
         let coordinator = &mut state.coordinators[coordinator];
         for &(trace, _) in pieces.iter().filter(|&&(trace, _)| has_moved(list, trace)) {

@@ -25,6 +25,8 @@ impl Policy {
             Self::Together => seen == [true; AGENTS],
             Self::Unless => seen != [true; AGENTS],
             Self::Clause => seen[0],
+            // What shows nothing is not kept.
+            Self::Silent if !seen[0] => false,
             Self::Budget | Self::Silent => return &[true, false],
         };
         if kept { &[true] } else { &[false] }

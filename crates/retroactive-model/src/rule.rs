@@ -22,19 +22,23 @@ pub enum Rule {
     StabilityWaits,
     /// Nothing is decided before every agent has attended since the coordinator started.
     Grace,
-    /// Nothing is decided while an agent is away again. In exact mode, as long as the list of coordinators stays, no trace
-    /// is split without this, but what the agent would have had to say comes late.
+    /// Nothing is decided while an agent is away again. As long as the list of coordinators stays, no trace is split without
+    /// this, but what the agent would have had to say comes late: Forebay does without.
     Patience,
     /// Nothing is decided and nothing becomes stable while the lists of coordinators that agents have told last differ, also
     /// those of agents that are away.
     OneList,
-    /// What an agent has said on one stream is forgotten when it opens the next, on which it says everything again.
+    /// What an agent has said on one stream is forgotten when it opens the next, on which it says everything again. No trace
+    /// is split without this, but one that goes to another coordinator and comes back may be judged by a part of it:
+    /// Forebay does without.
     StreamsReplace,
     /// A trace that has changed hands is open again for a coordinator that has decided it before, and what its holders
     /// have done goes before that.
     MovedIsOpen,
     /// In economical mode a window is not settled before whatever others have to say of traces in it is decided.
     SilenceWaits,
+    /// While an agent is away nobody is silent, and everybody says what they have been silent about.
+    SilenceBreaks,
     /// In economical mode a coordinator says on every new stream what it has decided to keep.
     KeptIsRetold,
     /// What an agent has acknowledged survives with its spans.

@@ -72,6 +72,13 @@ impl Stream {
         self.windows.iter().any(|window| window.contains(&trace))
     }
 
+    /// Lets traces be in a window, and not in any earlier one.
+    pub(crate) fn report(&mut self, traces: Vec<usize>) {
+        self.windows.iter_mut().for_each(|window| window.retain(|trace| !traces.contains(trace)));
+        traces.iter().for_each(|&trace| self.settled_at[trace] = None);
+        self.windows.push(traces);
+    }
+
     /// Sends decisions, which the agent applies to its pieces.
     pub(crate) fn tell(&mut self, decisions: Decisions, pieces: &mut [Fate], needs_stability: bool) {
         for &trace in &decisions.kept {

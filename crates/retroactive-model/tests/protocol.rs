@@ -12,7 +12,7 @@ const NONE: Faults =
 /// Visits every state.
 #[track_caller]
 fn holds(traces: &[Policy], faults: Faults) {
-    let protocol = Protocol { traces: traces.to_vec(), faults, without: None };
+    let protocol = Protocol { traces: traces.to_vec(), faults, without: Vec::new() };
     let checker = protocol.checker().spawn_bfs().join();
     assert!(checker.is_done());
     checker.assert_properties();
@@ -27,8 +27,8 @@ fn holds_for_each_policy(faults: Faults) {
 
 /// Finds a shortest way to a trace that is kept in part.
 #[track_caller]
-fn splits(traces: &[Policy], faults: Faults, without: Option<Rule>) {
-    let protocol = Protocol { traces: traces.to_vec(), faults, without };
+fn splits(traces: &[Policy], faults: Faults, without: &[Rule]) {
+    let protocol = Protocol { traces: traces.to_vec(), faults, without: without.to_vec() };
     let splits = HasDiscoveries::AnyOf([Protocol::WHOLE].into());
     let checker = protocol.checker().finish_when(splits).spawn_bfs().join();
     checker.assert_any_discovery(Protocol::WHOLE);
@@ -80,7 +80,7 @@ fn a_trace_that_moves_back_is_neither_lost_nor_split() {
 #[test]
 fn nothing_goes_round_in_circles() {
     let faults = Faults { coordinators_die: 1, cuts: 1, repeats: 1, ..NONE };
-    let protocol = Protocol { traces: vec![Budget], faults, without: None };
+    let protocol = Protocol { traces: vec![Budget], faults, without: Vec::new() };
     // Depth first: a state that is met again before all that follows from it has been seen follows from itself.
     let mut stack = vec![(protocol.init_states().remove(0), false)];
     let mut finished = HashMap::new();
@@ -102,31 +102,30 @@ fn nothing_goes_round_in_circles() {
 #[test]
 fn every_rule_is_needed() {
     let die = Faults { coordinators_die: 1, ..NONE };
-    splits(&[Together], die, Some(Rule::KeptIsEvidence));
-    splits(&[Clause], Faults { cuts: 1, ..NONE }, Some(Rule::KeptIsRepeated));
-    splits(&[Unless], die, Some(Rule::DroppedIsEvidence));
-    splits(&[Unless], die, Some(Rule::Stability));
-    splits(&[Unless, Together], die, Some(Rule::SettledIsKnown));
-    splits(&[Unless], Faults { cuts: 1, ..die }, Some(Rule::ReportsBeforeAcknowledging));
-    splits(&[Unless], Faults { cuts: 1, ..die }, Some(Rule::StabilityWaits));
-    splits(&[Together], die, Some(Rule::Grace));
-    splits(&[Unless], Faults { changes: 1, ..NONE }, Some(Rule::OneList));
-    splits(&[Budget], Faults { changes: 2, ..NONE }, Some(Rule::MovedIsOpen));
-    splits(&[Silent], Faults { changes: 2, ..NONE }, Some(Rule::StreamsReplace));
-    splits(&[Silent], NONE, Some(Rule::SilenceWaits));
-    splits(&[Silent], Faults { cuts: 1, ..NONE }, Some(Rule::KeptIsRetold));
-    splits(&[Unless], Faults { agents_restart: 1, ..die }, Some(Rule::DropsAreDurable));
+    splits(&[Together], die, &[Rule::KeptIsEvidence]);
+    splits(&[Clause], Faults { cuts: 1, ..NONE }, &[Rule::KeptIsRepeated]);
+    splits(&[Unless], die, &[Rule::DroppedIsEvidence]);
+    splits(&[Unless], die, &[Rule::Stability]);
+    splits(&[Unless, Together], die, &[Rule::SettledIsKnown]);
+    splits(&[Unless], Faults { cuts: 1, ..die }, &[Rule::ReportsBeforeAcknowledging]);
+    splits(&[Unless], Faults { cuts: 1, ..die }, &[Rule::StabilityWaits]);
+    splits(&[Together], die, &[Rule::Grace]);
+    splits(&[Unless], Faults { changes: 1, ..NONE }, &[Rule::OneList]);
+    splits(&[Budget], Faults { changes: 2, ..NONE }, &[Rule::MovedIsOpen]);
+    splits(&[Silent], NONE, &[Rule::SilenceWaits]);
+    splits(&[Silent], Faults { cuts: 2, ..die }, &[Rule::KeptIsRetold]);
+    splits(&[Unless], Faults { agents_restart: 1, ..die }, &[Rule::DropsAreDurable]);
 }
 
 #[test]
-fn without_patience_evidence_may_be_late_but_nothing_is_split_in_exact_mode() {
+fn without_patience_evidence_may_be_late_but_nothing_is_split() {
     let faults = [
         Faults { coordinators_die: 2, cuts: 2, ..NONE },
         Faults { coordinators_die: 1, cuts: 1, agents_restart: 1, ..NONE },
     ];
     for faults in faults {
-        for policy in [Together, Unless, Budget, Clause] {
-            let protocol = Protocol { traces: vec![policy], faults, without: Some(Rule::Patience) };
+        for policy in [Together, Unless, Budget, Silent, Clause] {
+            let protocol = Protocol { traces: vec![policy], faults, without: vec![Rule::Patience] };
             let checker = protocol.checker().spawn_bfs().join();
             for name in [Protocol::WHOLE, Protocol::KNOWN, Protocol::ENDS] {
                 checker.assert_no_discovery(name);
@@ -134,15 +133,31 @@ fn without_patience_evidence_may_be_late_but_nothing_is_split_in_exact_mode() {
         }
     }
     // Who brings to a new owner what he has dropped, and comes too late, is not heard.
-    splits(&[Unless], Faults { changes: 1, cuts: 1, ..NONE }, Some(Rule::Patience));
-    // In economical mode a piece goes with evidence that others have.
-    splits(&[Silent], Faults { coordinators_die: 2, cuts: 2, ..NONE }, Some(Rule::Patience));
+    splits(&[Unless], Faults { changes: 1, cuts: 1, ..NONE }, &[Rule::Patience]);
+    // A piece of which nobody was told goes while whoever has evidence of the trace is away.
+    let without = [Rule::Patience, Rule::SilenceBreaks];
+    splits(&[Silent], Faults { coordinators_die: 2, cuts: 2, ..NONE }, &without);
 }
 
 #[test]
 fn what_only_an_agent_knew_dies_with_it() {
     // It has kept by a clause and not said so.
-    splits(&[Clause], Faults { agents_die: 1, ..NONE }, None);
+    splits(&[Clause], Faults { agents_die: 1, ..NONE }, &[]);
     // It was told to keep, and so was nobody else before the coordinator died too.
-    splits(&[Together], Faults { agents_die: 1, coordinators_die: 1, ..NONE }, None);
+    splits(&[Together], Faults { agents_die: 1, coordinators_die: 1, ..NONE }, &[]);
+}
+
+#[test]
+fn without_replacing_streams_nothing_is_split_but_what_comes_back_may_be_judged_by_a_part() {
+    let faults = Faults { changes: 2, ..NONE };
+    for policy in [Together, Unless, Budget, Silent, Clause] {
+        let protocol = Protocol { traces: vec![policy], faults, without: vec![Rule::StreamsReplace] };
+        let checker = protocol.checker().spawn_bfs().join();
+        for name in [Protocol::WHOLE, Protocol::KNOWN, Protocol::ENDS] {
+            checker.assert_no_discovery(name);
+        }
+        if policy == Together {
+            checker.assert_any_discovery(Protocol::RIGHT);
+        }
+    }
 }
