@@ -12,7 +12,9 @@ use self::fleet::{Fleet, STEP, tail};
 use super::EvidenceMode;
 use crate::Compatibility;
 use crate::tail::Nanos;
-use crate::testing::{MILLISECOND, SECOND, Span, Status, attribute, random, settings, span, text, trace};
+use crate::testing::{
+    MILLISECOND, SECOND, Span, Status, attribute, random, settings, span, span_with_state, text, trace,
+};
 
 /// Policies of every kind that judges a trace by itself.
 const POLICIES: &[&str] = &[
@@ -376,12 +378,16 @@ fn what_came_before_the_policies_were_known_is_asked_all_of_them() {
     let mut fleet = Fleet::new(1, 1, &yaml);
     fleet.cut_agent(0, SECOND);
     // They share a resource and a scope, and are more than are asked at a time.
+    let mut arrivals = Vec::new();
     for index in 1..=600 {
-        let mut span = span(trace(index, index << 20), index);
+        // Someone has sampled them before.
+        let mut span = span_with_state(trace(index, (index << 20) | (1 << 55)), index, "ot=th:8");
         span.attributes.push(attribute("route", text("/pay")));
-        fleet.accept(0, vec![span]);
+        fleet.accept(0, vec![span.clone()]);
+        arrivals.push(Arrival { at: 0, agent: 0, span });
     }
     fleet.run(30 * SECOND);
+    assert_eq!(stamps(&fleet.kept), stamps(&reference(&yaml, &arrivals)));
     assert_eq!(fleet.kept.len(), 600);
 }
 

@@ -14,7 +14,7 @@ use super::moment::Moment;
 use super::predicate::{Asked, Predicates, Workspace};
 use super::recent::{Recent, RecentSet};
 use super::sampler::{Output, Remember};
-use super::stamp::{Stamp, Stamps};
+use super::stamp::Stamps;
 use super::stats::Stats;
 use super::store::{Flags, Nanos, Recalled, Slot, SlotNumber, Store};
 
@@ -206,14 +206,14 @@ impl Pending {
         self.dropped.insert(self.store.traces.identity(trace_id));
     }
 
-    /// Takes traces out, undecided, as a request of their spans in memory.
-    pub(crate) fn take_back(&mut self, numbers: &[SlotNumber], stamp: &Stamp) -> Vec<u8> {
+    /// Takes traces out, undecided, as a request of their spans in memory, as they came.
+    pub(crate) fn take_back(&mut self, numbers: &[SlotNumber]) -> Vec<u8> {
         for &number in numbers {
             self.store.schedule.remove(&mut self.store.traces, number);
         }
         let mut splicer = Splicer::default();
         let recalled = Recalled::default();
-        numbers.iter().for_each(|&number| self.store.splice(number, stamp, &recalled, &mut splicer));
+        numbers.iter().for_each(|&number| self.store.splice(number, None, &recalled, &mut splicer));
         self.stats.traces -= numbers.len() as u64;
         self.stats.pending_spans -= splicer.items() as u64;
         let request = self.store.finish(splicer);
@@ -308,7 +308,7 @@ impl Pending {
         let stamps = self.stamps.of(self.leaving.iter().map(|&(_, kept)| kept), false);
         let mut splicer = Splicer::default();
         for (slot, kept) in &self.leaving {
-            self.store.splice(*slot, &stamps[kept], &recalled, &mut splicer);
+            self.store.splice(*slot, Some(&stamps[kept]), &recalled, &mut splicer);
         }
         let spans = splicer.items();
         let request = self.store.finish(splicer);

@@ -10,7 +10,7 @@ mod schedule;
 mod spill;
 mod traces;
 
-use forebay_otlp::{Splicer, TraceId};
+use forebay_otlp::{SpanPiece, Splicer, TraceId};
 
 use self::disk::{Disk, Stub};
 use self::envelopes::EnvelopeTable;
@@ -77,7 +77,7 @@ impl Store {
     pub(crate) fn splice<'a>(
         &'a self,
         number: SlotNumber,
-        stamp: &'a Stamp,
+        stamp: Option<&'a Stamp>,
         recalled: &'a Recalled,
         splicer: &mut Splicer<'a>,
     ) {
@@ -89,7 +89,10 @@ impl Store {
             let resource = self.envelopes.resource(record.envelope);
             let trace_id = record.flags.elided.then_some(slot.trace_id);
             let mut push = |span| {
-                let piece = stamp.apply(trace_id, span, record.flags.trace_state);
+                let piece = match stamp {
+                    Some(stamp) => stamp.apply(trace_id, span, record.flags.trace_state),
+                    None => SpanPiece { trace_id, ..SpanPiece::verbatim(span) },
+                };
                 splicer.push(resource, record.envelope, piece);
             };
             if record.flags.on_disk {

@@ -11,7 +11,6 @@ use crate::retroactive::message::{Piece, Report};
 use crate::tail::Output;
 use crate::tail::digest::Digest;
 use crate::tail::predicate::Bits;
-use crate::tail::stamp::Stamp;
 use crate::tail::store::{Nanos, SlotNumber};
 
 /// Pieces in a report; the rest is for the next.
@@ -212,7 +211,7 @@ impl RetroactiveAgent {
                 .collect();
             let (on_disk, spans_on_disk) = self.pending.store.detach(numbers);
             self.pending.stats.pending_spans -= spans_on_disk;
-            let request = self.pending.take_back(numbers, &Stamp::default());
+            let request = self.pending.take_back(numbers);
             self.retake(&on_disk, out);
             // It was spliced of spans that have been scanned before.
             let Ok(index) = SpanIndex::scan(&request) else { continue };
