@@ -67,6 +67,8 @@ pub enum Arrangement {
     Tail,
     /// Agents keep spans, and the gateway decides on evidence of all of them.
     Retroactive,
+    /// The same on evidence of those that have anything to say.
+    Economical,
 }
 
 /// What an arrangement has cost.
@@ -115,8 +117,9 @@ struct Fleet {
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const MAX_MESSAGE: usize = 64 << 20;
-/// A coordinator decides nothing in its first seconds.
-const GRACE: Duration = Duration::from_secs(9);
+/// A coordinator decides nothing in its first seconds, and wants to know all pieces until its fleet has been there for
+/// as long.
+const GRACE: Duration = Duration::from_secs(12);
 /// How long the gateway waits for a trace.
 const WAIT: Duration = Duration::from_secs(5);
 const POLICIES: &str = "[{name: errors, type: status_code, status_code: {status_codes: [ERROR]}}, \
@@ -128,10 +131,10 @@ const SLOW: f64 = 0.002;
 
 impl Arrangement {
     /// All.
-    pub const ALL: [Self; 3] = [Self::Forward, Self::Tail, Self::Retroactive];
+    pub const ALL: [Self; 4] = [Self::Forward, Self::Tail, Self::Retroactive, Self::Economical];
 
     fn is_retroactive(self) -> bool {
-        self == Self::Retroactive
+        matches!(self, Self::Retroactive | Self::Economical)
     }
 }
 
@@ -154,8 +157,8 @@ pub async fn run(options: &Options, arrangement: Arrangement) -> Result<Cost, Er
     let time = Duration::from_secs(options.seconds as u64);
     let sending = fleet.agents.iter().zip(requests).map(|(agent, requests)| send(agent.1, requests, time));
     futures_util::future::try_join_all(sending).await?;
-    // The last traces wait, and so does their evidence, before and after.
-    sleep(WAIT + Duration::from_secs(4)).await;
+    // The last traces wait, and so does their evidence, before and after. Those of which nobody tells wait twice.
+    sleep(2 * WAIT + Duration::from_secs(4)).await;
     let after = fleet.cpu()?;
     let spans = (traces * options.agents * SPANS_PER_PIECE) as u64;
     fleet.end(arrangement, spans, after.0 - before.0, after.1 - before.1, options.agents * SPANS_PER_PIECE)
@@ -316,7 +319,11 @@ fn gateway(
     let (extensions, of_sampler, named) = if arrangement.is_retroactive() {
         (
             format!("extensions: {{retroactive_coordinator: {{endpoint: '{coordinator}'}}}}, "),
-            "coordinator: retroactive_coordinator, ",
+            if arrangement == Arrangement::Economical {
+                "coordinator: retroactive_coordinator, evidence: economical, "
+            } else {
+                "coordinator: retroactive_coordinator, "
+            },
             "extensions: [retroactive_coordinator], ",
         )
     } else {

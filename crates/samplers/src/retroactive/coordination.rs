@@ -88,6 +88,9 @@ const SECOND: Nanos = 1_000_000_000;
 /// How long a coordinator that may know too little waits at most. More than the longest pause of agents before they
 /// connect again, and a window.
 const GRACE: Nanos = 8 * SECOND;
+/// How long an agent may be away at most before the others go on without it: one that had little to do says that it can
+/// hold spans for an hour.
+const AWAY_MAX: Nanos = 600 * SECOND;
 /// So many traces are named at a time.
 const KEPT_MAX: usize = 1 << 16;
 /// Agents that are silent hold what nobody has told of for so many times `decision_wait`, and more.
@@ -290,7 +293,8 @@ impl Coordination {
     /// never told anything is not waited for.
     fn forget_departed(&mut self, now: Nanos) {
         self.agents.retain(|_, attendant| {
-            attendant.left.is_none_or(|left| left.saturating_add(attendant.horizon.unwrap_or(0)) > now)
+            let waited_for = attendant.horizon.map_or(0, |horizon| horizon.min(AWAY_MAX));
+            attendant.left.is_none_or(|left| left.saturating_add(waited_for) > now)
         });
     }
 
