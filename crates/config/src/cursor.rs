@@ -10,6 +10,7 @@ use crate::id::{ComponentId, IdError};
 use crate::nearest::did_you_mean;
 use crate::node::{Entry, Location, Node, Value};
 use crate::path;
+use crate::survey::{Scalar, Survey};
 use crate::table::Table;
 
 /// A value whose shape is not known yet; each reading method takes it for one shape.
@@ -28,7 +29,7 @@ pub struct Cursor<'a> {
 }
 
 /// Integers a configuration can hold.
-pub trait Integer: TryFrom<i64> + Copy + Debug + PartialOrd + sealed::Sealed {
+pub trait Integer: TryFrom<i64> + TryInto<i64> + Copy + Debug + PartialOrd + sealed::Sealed {
     /// The smallest one.
     const MIN: Self;
     /// The largest one.
@@ -68,6 +69,7 @@ impl<'a> Cursor<'a> {
 
     /// A boolean.
     pub fn bool(&self) -> Option<bool> {
+        self.survey_as(Scalar::Bool);
         match &self.node.value {
             Value::Bool(value) => Some(*value),
             Value::String(text) if ["true", "false"].contains(&text.as_str()) => {
@@ -82,6 +84,7 @@ impl<'a> Cursor<'a> {
 
     /// A string; whatever a `${…}` stands for is the text it was.
     pub fn string(&self) -> Option<String> {
+        self.survey_as(Scalar::String);
         if let Some(text) = self.node.origin.as_ref().and_then(|origin| origin.text.as_ref())
             && !text.is_empty()
         {
@@ -102,6 +105,7 @@ impl<'a> Cursor<'a> {
 
     /// An integer within `range`.
     pub fn integer<T: Integer>(&self, range: impl RangeBounds<T>) -> Option<T> {
+        self.survey_as(inclusive(&range));
         let expected = integer_in(&range);
         match self.node.value {
             Value::Int(value) => match T::try_from(value) {
@@ -116,7 +120,9 @@ impl<'a> Cursor<'a> {
     pub fn float(&self, range: RangeInclusive<f64>) -> Option<f64> {
         // A bound that no number is beyond is not worth mentioning.
         let finite = |bound: &f64| (bound.abs() < f64::MAX).then_some(*bound);
-        let expected = format!("a number{}", bounds(finite(range.start()), finite(range.end())));
+        let (min, max) = (finite(range.start()), finite(range.end()));
+        self.survey_as(Scalar::Number { min, max });
+        let expected = format!("a number{}", bounds(min, max));
         let value = match self.node.value {
             #[expect(
                 clippy::cast_precision_loss,
@@ -131,6 +137,7 @@ impl<'a> Cursor<'a> {
 
     /// A duration: `200ms`, `1h30m`, or, with a warning, a number of nanoseconds.
     pub fn duration(&self) -> Option<Duration> {
+        self.survey_as(Scalar::Duration);
         const EXPECTED: &str = "a duration such as 200ms or 5s";
         match &self.node.value {
             Value::Int(0) => Some(Duration::ZERO),
@@ -159,6 +166,10 @@ impl<'a> Cursor<'a> {
     pub fn choice<T: Clone>(&self, choices: &[(&str, T)]) -> Option<T> {
         let words =
             || choices.iter().map(|(word, _)| *word).filter(|word| !word.is_empty()).collect::<Vec<_>>();
+        if let Some(survey) = self.survey() {
+            let known = choices.iter().map(|(word, _)| (*word).to_owned()).collect();
+            return survey.choice(&self.path, known).map(|answer| choices[answer].1.clone());
+        }
         match &self.node.value {
             Value::String(text) => match choices.iter().find(|(word, _)| word == text) {
                 Some((_, value)) => Some(value.clone()),
@@ -173,6 +184,11 @@ impl<'a> Cursor<'a> {
 
     /// A list of strings; a single string is split at its commas.
     pub fn strings(&self) -> Option<Vec<String>> {
+        if let Some(survey) = self.survey() {
+            survey.scalar(&self.path, Scalar::String);
+            survey.scalar(&path::item(&self.path, 0), Scalar::String);
+            return None;
+        }
         match &self.node.value {
             Value::List(_) => Some(self.list()?.iter().filter_map(Self::string).collect()),
             Value::String(text) if text.is_empty() => Some(Vec::new()),
@@ -183,6 +199,7 @@ impl<'a> Cursor<'a> {
 
     /// The id of a component, `type/name`.
     pub fn component_id(&self) -> Option<ComponentId> {
+        self.survey_as(Scalar::Id);
         match &self.node.value {
             Value::String(text) => text.parse().map_err(|error: IdError| self.error(error.to_string())).ok(),
             _ => self.mismatch("the id of a component, `type` or `type/name`", None),
@@ -192,6 +209,10 @@ impl<'a> Cursor<'a> {
     /// A mapping of strings, or a list of mappings with `name` and `value`. A null value is an empty
     /// string.
     pub fn map(&self) -> Option<Vec<(String, String)>> {
+        if let Some(survey) = self.survey() {
+            survey.note(&self.path, |setting| setting.open = true);
+            survey.table(&path::item(&self.path, 0));
+        }
         let pair = |(name, value): (String, Cursor<'_>)| {
             if value.is_null() { Some((name, String::new())) } else { Some((name, value.string()?)) }
         };
@@ -214,6 +235,10 @@ impl<'a> Cursor<'a> {
 
     /// A list. Null items are errors and left out.
     pub fn list(&self) -> Option<Vec<Cursor<'a>>> {
+        if let Some(survey) = self.survey() {
+            survey.list(&self.path);
+            return Some(vec![self.item(0, self.node)]);
+        }
         let Value::List(items) = &self.node.value else {
             return self.mismatch("a list", None);
         };
@@ -227,6 +252,9 @@ impl<'a> Cursor<'a> {
 
     /// A mapping; null is an empty one.
     pub fn table(&self) -> Option<Table<'a>> {
+        if let Some(survey) = self.survey() {
+            survey.table(&self.path);
+        }
         match &self.node.value {
             Value::Map(entries) => Some(Table::over(self.clone(), entries)),
             Value::Null => Some(Table::over(self.clone(), &[])),
@@ -234,9 +262,20 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Whether it is null.
+    /// Whether it is null. In a survey nothing is.
     pub fn is_null(&self) -> bool {
-        self.node.is_null()
+        self.node.is_null() && self.survey().is_none()
+    }
+
+    pub(crate) fn survey(&self) -> Option<&'a Survey> {
+        self.diagnostics.survey()
+    }
+
+    /// Notes that it may be such a value.
+    fn survey_as(&self, scalar: Scalar) {
+        if let Some(survey) = self.survey() {
+            survey.scalar(&self.path, scalar);
+        }
     }
 
     /// The value itself.
@@ -352,6 +391,23 @@ fn shortened(text: &str) -> String {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
+}
+
+/// What is within `range`, as a survey has it.
+fn inclusive<T: Integer>(range: &impl RangeBounds<T>) -> Scalar {
+    let number = |bound: T| TryInto::<i64>::try_into(bound).ok();
+    let min = match range.start_bound() {
+        Bound::Included(low) | Bound::Excluded(low) => number(*low),
+        Bound::Unbounded => number(T::MIN),
+    };
+    let max = match range.end_bound() {
+        Bound::Included(high) => number(*high),
+        Bound::Excluded(high) => number(*high).map(|high| high - 1),
+        Bound::Unbounded => number(T::MAX),
+    };
+    // What no number is beyond is no bound.
+    let (min, max) = (min.filter(|&min| min != i64::MIN), max.filter(|&max| max != i64::MAX));
+    Scalar::Integer { min, max }
 }
 
 /// "an integer from 1 to 100".

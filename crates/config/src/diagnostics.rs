@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::node::{Location, Origin, SourceId};
+use crate::survey::Survey;
 
 /// Everything found wrong or doubtful in a configuration, and the sources it was found in.
 ///
@@ -14,6 +15,8 @@ use crate::node::{Location, Origin, SourceId};
 pub struct Diagnostics {
     sources: RefCell<Vec<Source>>,
     found: RefCell<Vec<Diagnostic>>,
+    /// Set while readers are asked what they know rather than to read.
+    survey: Option<Survey>,
 }
 
 /// One finding.
@@ -145,6 +148,18 @@ impl Diagnostics {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    pub(crate) fn surveying(survey: Survey) -> Self {
+        Self { survey: Some(survey), ..Self::default() }
+    }
+
+    pub(crate) fn survey(&self) -> Option<&Survey> {
+        self.survey.as_ref()
+    }
+
+    pub(crate) fn into_survey(self) -> Option<Survey> {
+        self.survey
     }
 
     /// Registers a text, so that locations in it can be shown. `name` is what a location begins with: a

@@ -56,6 +56,26 @@ pub fn parse_nanoseconds(text: &str) -> Result<i64, DurationError> {
     i64::try_from(if negative { -total } else { total }).map_err(|_| DurationError::TooLong)
 }
 
+/// Writes a duration so that [`parse_duration`] reads it: `1h30m`, `200ms`.
+pub(crate) fn format_duration(duration: Duration) -> String {
+    const UNITS: [(u128, &str); 6] = [
+        (3_600_000_000_000, "h"),
+        (60_000_000_000, "m"),
+        (1_000_000_000, "s"),
+        (1_000_000, "ms"),
+        (1_000, "us"),
+        (1, "ns"),
+    ];
+    let (mut text, mut rest) = (String::new(), duration.as_nanos());
+    for (nanoseconds, unit) in UNITS {
+        if rest >= nanoseconds {
+            text.push_str(&format!("{}{unit}", rest / nanoseconds));
+            rest %= nanoseconds;
+        }
+    }
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
+
 /// One number and its unit in nanoseconds, and what follows them.
 fn component(text: &str) -> Result<(u128, &str), DurationError> {
     let (whole, rest) = digits(text);

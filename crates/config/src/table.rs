@@ -15,6 +15,7 @@ use crate::id::ComponentId;
 use crate::nearest::did_you_mean;
 use crate::node::{Entry, Location, Node, Value};
 use crate::parse;
+use crate::survey::{Literal, Setting};
 
 /// A mapping being read.
 ///
@@ -50,7 +51,13 @@ impl<'a> Table<'a> {
         if !known.contains(&key) {
             known.push(key);
         }
-        self.find(key)
+        match self.whole.survey() {
+            Some(survey) => {
+                survey.note(&self.child_path(key), |_| ());
+                Some(self.whole.missing(key))
+            }
+            None => self.find(key),
+        }
     }
 
     /// A boolean. Strings such as `"true"` or `yes` are errors.
@@ -84,6 +91,46 @@ impl<'a> Table<'a> {
         self.get(key)?.choice(choices)
     }
 
+    /// [`Table::bool`], or the default.
+    pub fn bool_or(&self, key: &'static str, default: bool) -> bool {
+        self.default(key, default);
+        self.bool(key).unwrap_or(default)
+    }
+
+    /// [`Table::integer`], or the default.
+    pub fn integer_or<T: Integer>(&self, key: &'static str, range: impl RangeBounds<T>, default: T) -> T {
+        if let Ok(default) = TryInto::<i64>::try_into(default) {
+            self.default(key, default);
+        }
+        self.integer(key, range).unwrap_or(default)
+    }
+
+    /// [`Table::float`], or the default.
+    pub fn float_or(&self, key: &'static str, range: RangeInclusive<f64>, default: f64) -> f64 {
+        self.default(key, default);
+        self.float(key, range).unwrap_or(default)
+    }
+
+    /// [`Table::duration`], or the default.
+    pub fn duration_or(&self, key: &'static str, default: Duration) -> Duration {
+        self.default(key, default);
+        self.duration(key).unwrap_or(default)
+    }
+
+    /// [`Table::choice`], or the default, which should be one of the choices.
+    pub fn choice_or<T: Clone + PartialEq>(&self, key: &'static str, choices: &[(&str, T)], default: T) -> T {
+        if let Some((word, _)) = choices.iter().find(|(_, value)| *value == default) {
+            self.default(key, *word);
+        }
+        self.choice(key, choices).unwrap_or(default)
+    }
+
+    /// Says what holds without `key`, for a default that no reading method is given. Only a
+    /// [`survey`](crate::survey) listens.
+    pub fn default(&self, key: &'static str, default: impl Into<Literal>) {
+        self.note(key, |setting| setting.default = Some(default.into()));
+    }
+
     /// A list of strings; one string is split at its commas, as the Collector does.
     pub fn strings(&self, key: &'static str) -> Option<Vec<String>> {
         self.get(key)?.strings()
@@ -106,6 +153,7 @@ impl<'a> Table<'a> {
 
     /// A nested mapping in which everything has a default: absent or wrong reads as empty.
     pub fn section(&self, key: &'static str) -> Table<'a> {
+        self.note(key, |setting| setting.section = true);
         self.table(key).unwrap_or_else(|| Table::over(self.whole.missing(key), &[]))
     }
 
@@ -117,8 +165,16 @@ impl<'a> Table<'a> {
     /// All entries, for a mapping with free keys such as `receivers`. None of its keys is unknown after
     /// this.
     pub fn entries(&self) -> Vec<(String, Cursor<'a>)> {
+        if let Some(survey) = self.whole.survey() {
+            survey.note(self.path(), |setting| setting.open = true);
+        }
         self.open.set(true);
         self.entries.iter().map(|e| (e.key.clone(), self.whole.value_of(e))).collect()
+    }
+
+    /// Whatever else is here is not looked at, because a mistake has made it unclear which keys there are.
+    pub fn give_up(&self) {
+        self.open.set(true);
     }
 
     /// All entries of a mapping from component ids, such as `receivers`. A key that is no id is an error
@@ -150,8 +206,27 @@ impl<'a> Table<'a> {
 
     /// A key the Collector knows and that means nothing here: a warning with `note` if it is present.
     pub fn accept(&self, key: &'static str, note: &str) {
+        if let Some(survey) = self.whole.survey() {
+            survey.idle(&self.child_path(key), note);
+        }
         if let Some(cursor) = self.get(key) {
             cursor.warning(format!("has no effect here: {note}"));
+        }
+    }
+
+    /// A key the Collector knows and that cannot be ignored: an error with `problem` if it is present.
+    pub fn refuse(&self, key: &'static str, problem: impl Into<String>) {
+        self.note(key, |setting| setting.refused = true);
+        if let Some(cursor) = self.get(key).filter(|cursor| !cursor.is_null()) {
+            cursor.error(problem);
+        }
+    }
+
+    /// The same, saying what to do.
+    pub fn refuse_with_help(&self, key: &'static str, problem: impl Into<String>, help: impl Into<String>) {
+        self.note(key, |setting| setting.refused = true);
+        if let Some(cursor) = self.get(key).filter(|cursor| !cursor.is_null()) {
+            cursor.error_with_help(problem, help);
         }
     }
 
@@ -206,6 +281,13 @@ impl<'a> Table<'a> {
     /// Where everything found while reading goes.
     pub fn diagnostics(&self) -> &'a Diagnostics {
         self.whole.diagnostics()
+    }
+
+    /// Tells a survey something about `key`.
+    fn note(&self, key: &str, note: impl FnOnce(&mut Setting)) {
+        if let Some(survey) = self.whole.survey() {
+            survey.note(&self.child_path(key), note);
+        }
     }
 
     fn find(&self, key: &str) -> Option<Cursor<'a>> {

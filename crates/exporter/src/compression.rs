@@ -37,7 +37,7 @@ impl Compression {
             table.error_with_help("compression", message, "use gzip, zstd or none");
             return Self::GZIP;
         }
-        table.choice("compression", known).unwrap_or(Self::GZIP)
+        table.choice_or("compression", known, Self::GZIP)
     }
 
     /// The same algorithm at the level in `compression_params`.
@@ -50,7 +50,7 @@ impl Compression {
             // -1 is the default level.
             Self::Gzip(default) => Self::Gzip(deflate_level(params).unwrap_or(default)),
             Self::Zlib(default) => Self::Zlib(deflate_level(params).unwrap_or(default)),
-            Self::Zstd(default) => Self::Zstd(params.integer("level", 1..=22).unwrap_or(default)),
+            Self::Zstd(default) => Self::Zstd(params.integer_or("level", 1..=22, default)),
         }
     }
 

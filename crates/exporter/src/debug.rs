@@ -61,21 +61,18 @@ impl DebugConfig {
         table.accept("sending_queue", "what arrives is written at once");
         table.accept("output_paths", "use_internal_logger: false writes to standard output");
         Self {
-            verbosity: table
-                .choice(
-                    "verbosity",
-                    &[
-                        ("basic", Verbosity::Basic),
-                        ("normal", Verbosity::Normal),
-                        ("detailed", Verbosity::Detailed),
-                    ],
-                )
-                .unwrap_or(default.verbosity),
-            sampling_initial: table.integer("sampling_initial", 0..).unwrap_or(default.sampling_initial),
-            sampling_thereafter: table
-                .integer("sampling_thereafter", 0..)
-                .unwrap_or(default.sampling_thereafter),
-            use_internal_logger: table.bool("use_internal_logger").unwrap_or(default.use_internal_logger),
+            verbosity: table.choice_or(
+                "verbosity",
+                &[
+                    ("basic", Verbosity::Basic),
+                    ("normal", Verbosity::Normal),
+                    ("detailed", Verbosity::Detailed),
+                ],
+                default.verbosity,
+            ),
+            sampling_initial: table.integer_or("sampling_initial", 0.., default.sampling_initial),
+            sampling_thereafter: table.integer_or("sampling_thereafter", 0.., default.sampling_thereafter),
+            use_internal_logger: table.bool_or("use_internal_logger", default.use_internal_logger),
         }
     }
 }

@@ -83,22 +83,22 @@ impl FileConfig {
             for key in ["resource_attribute", "sub_directory", "max_open_files"] {
                 let _ = group.get(key);
             }
-            group.bool("enabled").unwrap_or(false)
+            group.bool_or("enabled", false)
         }) {
             table.error("group_by", "`group_by` is not supported yet");
         }
-        if table.get("encoding").is_some_and(|cursor| !cursor.is_null()) {
-            table.error("encoding", "encoding extensions are not supported yet");
-        }
-        let create = table.bool("create_directory").unwrap_or(false);
+        table.refuse("encoding", "encoding extensions are not supported yet");
+        let create = table.bool_or("create_directory", false);
         let permissions = permissions(table).unwrap_or(0o755);
         let config = Self {
             path: table.require("path", table.string("path")).unwrap_or_default().into(),
-            format: table
-                .choice("format", &[("json", Format::Json), ("proto", Format::Proto)])
-                .unwrap_or_default(),
-            zstd: table.choice("compression", &[("", false), ("zstd", true)]).unwrap_or(false),
-            append: table.bool("append").unwrap_or(false),
+            format: table.choice_or(
+                "format",
+                &[("json", Format::Json), ("proto", Format::Proto)],
+                Format::Json,
+            ),
+            zstd: table.choice_or("compression", &[("", false), ("zstd", true)], false),
+            append: table.bool_or("append", false),
             rotation: table.table("rotation").map(|rotation| Rotation::read(&rotation)),
             create_directory: create.then_some(permissions),
         };
@@ -149,8 +149,8 @@ impl Rotation {
         let megabytes = table.integer("max_megabytes", 0..=u32::MAX.into()).filter(|size| *size > 0);
         Self {
             max_bytes: megabytes.unwrap_or(100) * Self::MEGABYTE,
-            max_days: table.integer("max_days", 0..=1_000_000).unwrap_or(0),
-            max_backups: table.integer("max_backups", 0..).unwrap_or(100),
+            max_days: table.integer_or("max_days", 0..=1_000_000, 0),
+            max_backups: table.integer_or("max_backups", 0.., 100),
         }
     }
 }

@@ -20,6 +20,8 @@ pub struct RetryConfig {
     pub max_elapsed_time: Option<Duration>,
 }
 
+const MAX_ELAPSED_TIME: Duration = Duration::from_secs(300);
+
 impl Default for RetryConfig {
     fn default() -> Self {
         Self {
@@ -27,7 +29,7 @@ impl Default for RetryConfig {
             multiplier: 1.5,
             randomization_factor: 0.5,
             max_interval: Duration::from_secs(30),
-            max_elapsed_time: Some(Duration::from_secs(300)),
+            max_elapsed_time: Some(MAX_ELAPSED_TIME),
         }
     }
 }
@@ -37,19 +39,18 @@ impl RetryConfig {
     #[must_use]
     pub fn read(table: &Table<'_>) -> Option<Self> {
         let default = Self::default();
-        let enabled = table.bool("enabled").unwrap_or(true);
+        let enabled = table.bool_or("enabled", true);
         let config = Self {
-            initial_interval: table.duration("initial_interval").unwrap_or(default.initial_interval),
-            multiplier: table.float("multiplier", 1.0..=1000.0).unwrap_or(default.multiplier),
-            randomization_factor: table
-                .float("randomization_factor", 0.0..=1.0)
-                .unwrap_or(default.randomization_factor),
-            max_interval: table.duration("max_interval").unwrap_or(default.max_interval),
-            max_elapsed_time: match table.duration("max_elapsed_time") {
-                Some(Duration::ZERO) => None,
-                Some(limit) => Some(limit),
-                None => default.max_elapsed_time,
-            },
+            initial_interval: table.duration_or("initial_interval", default.initial_interval),
+            multiplier: table.float_or("multiplier", 1.0..=1000.0, default.multiplier),
+            randomization_factor: table.float_or(
+                "randomization_factor",
+                0.0..=1.0,
+                default.randomization_factor,
+            ),
+            max_interval: table.duration_or("max_interval", default.max_interval),
+            max_elapsed_time: Some(table.duration_or("max_elapsed_time", MAX_ELAPSED_TIME))
+                .filter(|limit| !limit.is_zero()),
         };
         for (key, interval) in
             [("initial_interval", config.initial_interval), ("max_interval", config.max_interval)]

@@ -29,13 +29,13 @@ impl SendingConfig {
         }
     }
 
-    /// Reads the three keys from an exporter's table; absent ones are as in `default`.
+    /// Reads the three keys from an exporter's table; without it, `timeout` is the one given.
     #[must_use]
-    pub fn read(table: &Table<'_>, default: Self) -> Self {
+    pub fn read(table: &Table<'_>, timeout: Duration) -> Self {
         Self {
-            timeout: table.duration("timeout").map_or(default.timeout, |t| (!t.is_zero()).then_some(t)),
-            retry: table.table("retry_on_failure").map_or(default.retry, |retry| RetryConfig::read(&retry)),
-            queue: table.table("sending_queue").map_or(default.queue, |queue| QueueConfig::read(&queue)),
+            timeout: Some(table.duration_or("timeout", timeout)).filter(|timeout| !timeout.is_zero()),
+            retry: RetryConfig::read(&table.section("retry_on_failure")),
+            queue: QueueConfig::read(&table.section("sending_queue")),
         }
     }
 }

@@ -50,6 +50,8 @@ impl HealthCheckConfig {
                 None
             }
         });
+        table.default("endpoint", format!("{HOST}:{PORT}"));
+        table.default("path", "/");
         let bodies = table.section("response_body");
         let config = Self {
             endpoint: endpoint.unwrap_or_else(|| Endpoint::Tcp { host: HOST.to_owned(), port: PORT }),
@@ -61,9 +63,7 @@ impl HealthCheckConfig {
         if !config.path.starts_with('/') {
             table.error("path", "a path begins with `/`");
         }
-        if table.get("tls").is_some_and(|tls| !tls.is_null()) {
-            table.error("tls", "health_check does not support TLS");
-        }
+        table.refuse("tls", "health_check does not support TLS");
         for key in ["check_collector_pipeline", "transport", "read_header_timeout", "use_v2"] {
             table.accept(key, "what is answered is whether the pipelines run, over HTTP");
         }

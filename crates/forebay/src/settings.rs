@@ -75,11 +75,7 @@ impl Settings {
         let receivers = components(&root, "receivers", RECEIVERS, &reading);
         let processors = components(&root, "processors", PROCESSORS, &reading);
         let exporters = components(&root, "exporters", EXPORTERS, &reading);
-        if let Some(connectors) = root.get("connectors")
-            && !connectors.is_null()
-        {
-            connectors.error("connectors are not supported");
-        }
+        root.refuse("connectors", "connectors are not supported");
         let telemetry = Telemetry::read(&service.section("telemetry"));
         process.limit_memory(reading.memory_limiter.get());
         let mut settings = Self {

@@ -68,11 +68,9 @@ impl BatchConfig {
     pub fn read(table: &Table<'_>) -> Self {
         let default = Self::default();
         let config = Self {
-            send_batch_size: table.integer("send_batch_size", ..).unwrap_or(default.send_batch_size),
-            send_batch_max_size: table
-                .integer("send_batch_max_size", ..)
-                .unwrap_or(default.send_batch_max_size),
-            timeout: table.duration("timeout").unwrap_or(default.timeout),
+            send_batch_size: table.integer_or("send_batch_size", .., default.send_batch_size),
+            send_batch_max_size: table.integer_or("send_batch_max_size", .., default.send_batch_max_size),
+            timeout: table.duration_or("timeout", default.timeout),
         };
         table
             .accept("metadata_keys", "client metadata is not passed on, so batches are not kept apart by it");

@@ -26,7 +26,7 @@ const HTTP_PORT: u16 = 4318;
 const MIB: usize = 1 << 20;
 /// What grpc-go takes and clients expect to be able to send.
 const GRPC_MESSAGE: usize = 4 * MIB;
-const HTTP_BODY: usize = 20 * MIB;
+const HTTP_BODY: u32 = 20 << 20;
 /// The busiest SDK has 30 exports under way at once.
 const STREAMS: u32 = 100;
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
@@ -176,13 +176,13 @@ impl GrpcConfig {
             (Keepalive::read(&table), lifetime(&table))
         });
         Self {
-            endpoint: Endpoint::read(table).unwrap_or(defaults.endpoint),
+            endpoint: Endpoint::read(table, defaults.endpoint),
             place: table.place("endpoint"),
             tls: tls(table),
-            max_recv_msg_size: table
-                .integer("max_recv_msg_size_mib", 0..=4095usize)
-                .filter(|size| *size > 0)
-                .map_or(defaults.max_recv_msg_size, |size| size * MIB),
+            max_recv_msg_size: match table.integer_or("max_recv_msg_size_mib", 0..=4095, GRPC_MESSAGE / MIB) {
+                0 => GRPC_MESSAGE,
+                size => size * MIB,
+            },
             max_concurrent_streams: streams(table),
             read_timeout: defaults.read_timeout,
             keepalive,
@@ -223,19 +223,20 @@ impl HttpConfig {
         table.accept("write_timeout", "a client that does not take its answer is cut off by `idle_timeout`");
         let defaults = Self::at(default);
         Self {
-            endpoint: Endpoint::read(table).unwrap_or(defaults.endpoint),
+            endpoint: Endpoint::read(table, defaults.endpoint),
             place: table.place("endpoint"),
             tls: tls(table),
             max_request_body_size: table
-                .integer("max_request_body_size", i64::MIN..=i64::from(u32::MAX))
-                .and_then(|size| usize::try_from(size).ok())
+                .integer_or("max_request_body_size", ..=i64::from(u32::MAX), i64::from(HTTP_BODY))
+                .try_into()
+                .ok()
                 .filter(|size| *size > 0)
                 .unwrap_or(defaults.max_request_body_size),
             max_concurrent_streams: defaults.max_concurrent_streams,
             read_timeout: timeout(table, "read_timeout", defaults.read_timeout),
             read_header_timeout: timeout(table, "read_header_timeout", defaults.read_header_timeout),
             idle_timeout: timeout(table, "idle_timeout", defaults.idle_timeout),
-            keep_alives_enabled: table.bool("keep_alives_enabled").unwrap_or(defaults.keep_alives_enabled),
+            keep_alives_enabled: table.bool_or("keep_alives_enabled", defaults.keep_alives_enabled),
             cors: table.table("cors").and_then(|table| Cors::read(&table)),
             codings: codings(table).unwrap_or(defaults.codings),
             response_headers: response_headers(table),
@@ -249,7 +250,7 @@ impl HttpConfig {
             endpoint,
             place: Place::default(),
             tls: None,
-            max_request_body_size: HTTP_BODY,
+            max_request_body_size: HTTP_BODY as usize,
             max_concurrent_streams: STREAMS,
             read_timeout: Some(READ_TIMEOUT),
             read_header_timeout: Some(HEADER_TIMEOUT),
@@ -264,10 +265,8 @@ impl HttpConfig {
 
 /// Keys of both protocols that mean nothing here, and the one that must not be ignored.
 fn refuse_auth(table: &Table<'_>) {
-    if table.table("auth").is_some_and(|auth| !auth.entries().is_empty()) {
-        let help = "use mTLS (`tls::client_ca_file`), or an authenticating proxy in front";
-        table.error_with_help("auth", "authenticators are not supported yet", help);
-    }
+    let help = "use mTLS (`tls::client_ca_file`), or an authenticating proxy in front";
+    table.refuse_with_help("auth", "authenticators are not supported yet", help);
     table.accept("include_metadata", "nothing reads the metadata of requests");
     table.accept("middlewares", "there are no middleware extensions");
 }
@@ -277,12 +276,15 @@ fn tls(table: &Table<'_>) -> Option<ServerTls> {
 }
 
 fn streams(table: &Table<'_>) -> u32 {
-    table.integer("max_concurrent_streams", 0..=u32::MAX).filter(|streams| *streams > 0).unwrap_or(STREAMS)
+    match table.integer_or("max_concurrent_streams", 0..=u32::MAX, STREAMS) {
+        0 => STREAMS,
+        streams => streams,
+    }
 }
 
 /// Zero is none, as in the Collector.
 fn timeout(table: &Table<'_>, key: &'static str, default: Option<Duration>) -> Option<Duration> {
-    table.duration(key).map_or(default, |limit| Some(limit).filter(|limit| !limit.is_zero()))
+    Some(table.duration_or(key, default.unwrap_or_default())).filter(|limit| !limit.is_zero())
 }
 
 fn lifetime(table: &Table<'_>) -> Lifetime {
@@ -327,6 +329,7 @@ fn response_headers(table: &Table<'_>) -> HeaderMap {
 }
 
 fn path(table: &Table<'_>, key: &'static str, default: String) -> String {
+    table.default(key, default.as_str());
     match table.string(key).filter(|path| !path.is_empty()) {
         None => default,
         Some(path) if path.starts_with('/') => path,

@@ -65,12 +65,13 @@ impl Endpoint {
     }
 
     /// Reads `endpoint` and `transport`; a mistake is reported and reads as absent.
-    pub(crate) fn read(table: &Table<'_>) -> Option<Self> {
+    pub(crate) fn read(table: &Table<'_>, default: Self) -> Self {
+        table.default("endpoint", default.to_string());
         let transports = [("tcp", false), ("tcp4", false), ("tcp6", false), ("unix", true)];
-        let unix = table.choice("transport", &transports).unwrap_or(false);
-        let endpoint = table.string("endpoint")?;
+        let unix = table.choice_or("transport", &transports, false);
+        let Some(endpoint) = table.string("endpoint") else { return default };
         let parsed = if unix { Self::unix(&endpoint) } else { endpoint.parse() };
-        parsed.map_err(|error| table.error("endpoint", error.to_string())).ok()
+        parsed.map_err(|error| table.error("endpoint", error.to_string())).unwrap_or(default)
     }
 
     /// Binds a TCP address; of a name's addresses, the first that can be bound, IPv4 before IPv6.

@@ -89,7 +89,7 @@ fn unique(name: &str, taken: &[String]) -> String {
 /// Reads a rule, and whether it is for all traces; `None` if there is no equivalent.
 fn read_rule(table: &Table<'_>, name: &str) -> Option<(Node, bool)> {
     let conditions: Vec<_> = table.tables("Conditions").iter().map(condition::read).collect();
-    let on_one_span = table.choice("Scope", &[("trace", false), ("span", true)]).unwrap_or(false);
+    let on_one_span = table.choice_or("Scope", &[("trace", false), ("span", true)], false);
     let sampler = read_sampler(table);
     let Some(conditions) = conditions.into_iter().collect::<Option<Vec<_>>>() else {
         table.warning("Name", "is left out: one of its conditions has no equivalent");
@@ -124,7 +124,7 @@ fn joined(conditions: Vec<Condition>) -> Vec<Condition> {
 /// A sampler goes before `Drop`, and that before a rate.
 fn read_sampler(table: &Table<'_>) -> Node {
     let sampler = table.table("Sampler").and_then(|table| samplers::read(&table));
-    let drops = table.bool("Drop").unwrap_or(false);
+    let drops = table.bool_or("Drop", false);
     let rate = table.integer("SampleRate", ..);
     sampler.unwrap_or_else(|| {
         if !drops && rate.is_none() {

@@ -42,7 +42,7 @@ pub(crate) fn one_of(traces: u64) -> Node {
 }
 
 fn deterministic(table: &Table<'_>) -> Node {
-    one_of(table.integer("SampleRate", ..).unwrap_or(1))
+    one_of(table.integer_or("SampleRate", .., 1))
 }
 
 fn dynamic(table: &Table<'_>) -> Node {

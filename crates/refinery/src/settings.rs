@@ -73,13 +73,13 @@ impl Settings {
                 }
             }
         }
-        let has_grpc = grpc.bool("Enabled").unwrap_or(true);
+        let has_grpc = grpc.bool_or("Enabled", true);
         let settings = Self {
-            send_delay: traces.duration("SendDelay").unwrap_or(default.send_delay),
-            trace_timeout: traces.duration("TraceTimeout").unwrap_or(default.trace_timeout),
-            span_limit: traces.integer("SpanLimit", ..).unwrap_or(default.span_limit),
-            kept_size: cache.integer("KeptSize", ..).unwrap_or(default.kept_size),
-            dropped_size: cache.integer("DroppedSize", ..).unwrap_or(default.dropped_size),
+            send_delay: traces.duration_or("SendDelay", default.send_delay),
+            trace_timeout: traces.duration_or("TraceTimeout", default.trace_timeout),
+            span_limit: traces.integer_or("SpanLimit", .., default.span_limit),
+            kept_size: cache.integer_or("KeptSize", .., default.kept_size),
+            dropped_size: cache.integer_or("DroppedSize", .., default.dropped_size),
             http_address: network.string("ListenAddr").or(default.http_address),
             grpc_address: grpc.string("ListenAddr").or(default.grpc_address).filter(|_| has_grpc),
             honeycomb: network.string("HoneycombAPI").unwrap_or(default.honeycomb),

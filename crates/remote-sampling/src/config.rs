@@ -44,12 +44,12 @@ impl RemoteSamplingConfig {
     #[must_use]
     pub fn read(table: &Table<'_>) -> Self {
         let source = table.section("source");
-        let interval = source.duration("reload_interval").unwrap_or_default();
+        let interval = source.duration_or("reload_interval", Duration::ZERO);
         let file = source.string("file").filter(|file| !file.is_empty()).map(|file| {
             document(&source, "file", &file, interval, DEFAULT_PROBABILITY).map(SourceConfig::Document)
         });
-        let remote = source.get("remote").filter(|remote| !remote.is_null()).map(|_| {
-            let channel = channel(&source.section("remote"));
+        let remote = source.get("remote").filter(|remote| !remote.is_null()).map(|remote| {
+            let channel = channel(&remote.table().ok_or(Reported)?);
             Ok(SourceConfig::Remote(Box::new(RemoteConfig { channel, reload_interval: interval })))
         });
         let sources = [("file", file), ("remote", remote), ("adaptive", adaptive(&source))];
@@ -59,11 +59,10 @@ impl RemoteSamplingConfig {
     /// Reads Jaeger's extension `remote_sampling`, recording every mistake.
     #[must_use]
     pub fn read_jaeger(table: &Table<'_>) -> Self {
-        let file = table.get("file").filter(|file| !file.is_null()).map(|_| {
-            let file = table.section("file");
-            let interval = file.duration("reload_interval").unwrap_or_default();
-            let fallback = file.float("default_sampling_probability", 0.0..=1.0);
-            let fallback = fallback.unwrap_or(DEFAULT_PROBABILITY);
+        let file = table.get("file").filter(|file| !file.is_null()).map(|file| {
+            let file = file.table().ok_or(Reported)?;
+            let interval = file.duration_or("reload_interval", Duration::ZERO);
+            let fallback = file.float_or("default_sampling_probability", 0.0..=1.0, DEFAULT_PROBABILITY);
             let path = file.require("path", file.string("path")).ok_or(Reported)?;
             document(&file, "path", &path, interval, fallback).map(SourceConfig::Document)
         });
@@ -72,7 +71,7 @@ impl RemoteSamplingConfig {
     }
 
     fn with(table: &Table<'_>, source: Option<SourceConfig>, grpc_port: u16) -> Self {
-        let enabled = |table: &Table<'_>| table.bool("enabled").unwrap_or(true);
+        let enabled = |table: &Table<'_>| table.bool_or("enabled", true);
         let (http, grpc) = (table.section("http"), table.section("grpc"));
         let (http_enabled, grpc_enabled) = (enabled(&http), enabled(&grpc));
         if !http_enabled && !grpc_enabled {
@@ -128,9 +127,9 @@ fn one_of<const N: usize>(
 
 /// All its settings have defaults, so the key alone names it.
 fn adaptive(table: &Table<'_>) -> Option<Named> {
-    table.get("adaptive")?;
-    let config = AdaptiveConfig::read(&table.section("adaptive"));
-    Some(Ok(SourceConfig::Adaptive(Adaptive::new(config))))
+    let adaptive = table.get("adaptive")?.table();
+    let config = adaptive.map(|adaptive| AdaptiveConfig::read(&adaptive));
+    Some(config.map(|config| SourceConfig::Adaptive(Adaptive::new(config))).ok_or(Reported))
 }
 
 fn channel(table: &Table<'_>) -> ChannelConfig {

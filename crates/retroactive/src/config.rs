@@ -41,13 +41,11 @@ impl RetroactiveConfig {
     pub fn read(table: &Table<'_>) -> Option<Self> {
         let coordinators = table.require("coordinators", table.table("coordinators"));
         let coordinators = coordinators.and_then(|section| MembersConfig::read(&section));
-        let interval = table.duration("digest_interval").unwrap_or(DIGEST_INTERVAL);
+        let interval = table.duration_or("digest_interval", DIGEST_INTERVAL);
         if !(INTERVAL_MIN..=INTERVAL_MAX).contains(&interval) {
             table.error("digest_interval", "expected 100ms to 60s");
         }
-        if table.get("policies").is_some() {
-            table.error("policies", "policies come from the coordinator: set them there, in `tail_sampling`");
-        }
+        table.refuse("policies", "policies come from the coordinator: set them there, in `tail_sampling`");
         let storage = storage(table);
         let egress_bytes_per_second = table.integer("egress_limit_bytes_per_second", 1..);
         Some(Self {
@@ -61,7 +59,7 @@ impl RetroactiveConfig {
 
 fn storage(table: &Table<'_>) -> Option<StorageConfig> {
     let storage = table.table("storage")?;
-    let directory = storage.require("directory", storage.string("directory"))?;
-    let mebibytes = storage.integer("size_mib", 32..=1_u64 << 24).unwrap_or(STORAGE_MIB);
-    Some(StorageConfig { directory: directory.into(), bytes: mebibytes << 20 })
+    let directory = storage.require("directory", storage.string("directory"));
+    let mebibytes = storage.integer_or("size_mib", 32..=1_u64 << 24, STORAGE_MIB);
+    Some(StorageConfig { directory: directory?.into(), bytes: mebibytes << 20 })
 }

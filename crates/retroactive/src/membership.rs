@@ -100,17 +100,17 @@ fn listed(table: &Table<'_>, endpoints: &[String], channel: &ChannelConfig) -> O
 
 impl NameConfig {
     fn read(table: &Table<'_>, channel: ChannelConfig) -> Option<Self> {
-        let hostname = table.require("hostname", table.string("hostname"))?;
-        let port = table.integer("port", 1..=u16::MAX).unwrap_or(PORT);
-        let positive = |key, default| match table.duration(key) {
-            Some(Duration::ZERO) => {
+        let hostname = table.require("hostname", table.string("hostname"));
+        let port = table.integer_or("port", 1..=u16::MAX, PORT);
+        let positive = |key, default| {
+            let duration = table.duration_or(key, default);
+            if duration.is_zero() {
                 table.error(key, format!("`{key}` must be more than 0"));
-                default
             }
-            duration => duration.unwrap_or(default),
+            duration
         };
         let (interval, timeout) = (positive("interval", INTERVAL), positive("timeout", TIMEOUT));
-        let config = Self { hostname, port, interval, timeout, channel };
+        let config = Self { hostname: hostname?, port, interval, timeout, channel };
         if let Err(problem) = config.channel.with_endpoint(&config.name()) {
             table.error("hostname", format!("`{}` {problem}", config.hostname));
             return None;

@@ -38,18 +38,22 @@ pub fn read(table: &Table<'_>, compatibility: Compatibility) -> TailConfig {
     read_root(table, &mut compiler);
     let named = read_rules(table, &mut compiler);
     let rules = Rules {
-        record_fingerprint: table.choice("record_fingerprint", RECORD_FINGERPRINT).unwrap_or_default(),
+        record_fingerprint: table.choice_or(
+            "record_fingerprint",
+            RECORD_FINGERPRINT,
+            RecordFingerprint::None,
+        ),
         eviction: read_eviction(table),
     };
     let wait = |key, default| {
-        let wait = table.duration(key).unwrap_or(default);
+        let wait = table.duration_or(key, default);
         if wait.is_zero() {
             table.error(key, "expected a time above 0");
         }
         wait
     };
     let delay = wait("decision_delay", DECISION_DELAY);
-    let span_limit = table.integer("span_limit", ..).unwrap_or(SPAN_LIMIT);
+    let span_limit = table.integer_or("span_limit", .., SPAN_LIMIT);
     let policies = Policies::of_rules(named, predicates, rates, rules);
     TailConfig {
         // What triggers a decision, a root or the timeout, does so after the delay.
@@ -101,7 +105,7 @@ fn read_root(table: &Table<'_>, compiler: &mut Compiler<'_>) {
 /// The threshold by which traces are decided for which there is no room, if rules are not asked then.
 fn read_eviction(table: &Table<'_>) -> Option<Threshold> {
     let eviction = table.section("eviction");
-    if eviction.choice("policy", &[("evaluate", false), ("probabilistic", true)]).unwrap_or(false) {
+    if eviction.choice_or("policy", &[("evaluate", false), ("probabilistic", true)], false) {
         return sampling_percentage(&eviction);
     }
     if eviction.has("sampling_percentage") {

@@ -36,10 +36,10 @@ impl ClientTls {
     pub fn read(table: &Table<'_>) -> Self {
         let options = Options::read(table);
         Self {
-            insecure: table.bool("insecure").unwrap_or(false),
-            insecure_skip_verify: table.bool("insecure_skip_verify").unwrap_or(false),
+            insecure: table.bool_or("insecure", false),
+            insecure_skip_verify: table.bool_or("insecure_skip_verify", false),
             ca: ca(table),
-            include_platform_roots: table.bool("include_system_ca_certs_pool").unwrap_or(false),
+            include_platform_roots: table.bool_or("include_system_ca_certs_pool", false),
             identity: Identity::read(table, &options.provider, reload::interval(table)).unwrap_or(None),
             server_name: server_name(table),
             options,

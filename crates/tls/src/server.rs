@@ -64,7 +64,7 @@ fn client_ca(
     options: &Options,
     interval: Option<Duration>,
 ) -> Result<Option<ClientCa>, Reported> {
-    let reload = table.bool("client_ca_file_reload").unwrap_or(false);
+    let reload = table.bool_or("client_ca_file_reload", false);
     let every = reload.then(|| interval.unwrap_or(CLIENT_CA_RELOAD));
     let Some(path) = table.string("client_ca_file").filter(|path| !path.is_empty()) else {
         return Ok(None);

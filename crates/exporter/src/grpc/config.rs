@@ -63,12 +63,15 @@ enum Place {
     Unix(PathBuf),
 }
 
+const TIMEOUT: Duration = Duration::from_secs(5);
+const WRITE_BUFFER: usize = 512 * 1024;
+
 impl Default for GrpcConfig {
     fn default() -> Self {
         Self {
             channel: ChannelConfig::default(),
             compression: Compression::GZIP,
-            sending: SendingConfig::with_timeout(Duration::from_secs(5)),
+            sending: SendingConfig::with_timeout(TIMEOUT),
         }
     }
 }
@@ -82,7 +85,7 @@ impl Default for ChannelConfig {
             user_agent: HeaderValue::from_static(headers::USER_AGENT),
             authority: None,
             keepalive: None,
-            write_buffer_size: 512 * 1024,
+            write_buffer_size: WRITE_BUFFER,
         }
     }
 }
@@ -97,7 +100,6 @@ impl GrpcConfig {
     /// Reads the exporter's mapping.
     #[must_use]
     pub fn read(table: &Table<'_>) -> Self {
-        let default = Self::default();
         let known = [
             ("gzip", Compression::GZIP),
             ("zstd", Compression::ZSTD),
@@ -107,7 +109,7 @@ impl GrpcConfig {
         Self {
             channel: ChannelConfig::read(table),
             compression: Compression::read(table, &known),
-            sending: SendingConfig::read(table, default.sending),
+            sending: SendingConfig::read(table, TIMEOUT),
         }
     }
 }
@@ -155,9 +157,7 @@ impl ChannelConfig {
         table.accept("wait_for_ready", "a call that finds no connection is retried");
         table.accept("read_buffer_size", "answers are a few bytes");
         for key in ["auth", "middlewares"] {
-            if table.get(key).is_some_and(|cursor| !cursor.is_null()) {
-                table.error(key, format!("`{key}` is not supported yet"));
-            }
+            table.refuse(key, format!("`{key}` is not supported yet"));
         }
         Self {
             endpoint: default.endpoint,
@@ -170,9 +170,13 @@ impl ChannelConfig {
                     .ok()
             }),
             keepalive: table.table("keepalive").map(|keepalive| Keepalive::read(&keepalive)),
-            write_buffer_size: match table.integer("write_buffer_size", 0..=u32::MAX as usize) {
-                None | Some(0) => default.write_buffer_size,
-                Some(size) => size,
+            write_buffer_size: match table.integer_or(
+                "write_buffer_size",
+                0..=u32::MAX as usize,
+                WRITE_BUFFER,
+            ) {
+                0 => WRITE_BUFFER,
+                size => size,
             },
         }
     }
@@ -192,11 +196,9 @@ impl Keepalive {
     fn read(table: &Table<'_>) -> Self {
         let default = Self::default();
         Self {
-            time: table.duration("time").unwrap_or(default.time),
-            timeout: table.duration("timeout").unwrap_or(default.timeout),
-            permit_without_stream: table
-                .bool("permit_without_stream")
-                .unwrap_or(default.permit_without_stream),
+            time: table.duration_or("time", default.time),
+            timeout: table.duration_or("timeout", default.timeout),
+            permit_without_stream: table.bool_or("permit_without_stream", default.permit_without_stream),
         }
     }
 }

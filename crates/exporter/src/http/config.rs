@@ -53,6 +53,9 @@ pub(super) struct Urls {
     unserved: Vec<Signal>,
 }
 
+const TIMEOUT: Duration = Duration::from_secs(30);
+const IDLE_CONN_TIMEOUT: Duration = Duration::from_secs(90);
+
 impl Default for HttpConfig {
     fn default() -> Self {
         Self {
@@ -62,12 +65,12 @@ impl Default for HttpConfig {
             compression: Compression::GZIP,
             zlib_name: "deflate",
             headers: with_user_agent(HeaderMap::new()),
-            idle_conn_timeout: Some(Duration::from_secs(90)),
+            idle_conn_timeout: Some(IDLE_CONN_TIMEOUT),
             max_idle_conns_per_host: usize::MAX,
             force_attempt_http2: true,
             http2_read_idle_timeout: None,
             http2_ping_timeout: None,
-            sending: SendingConfig::with_timeout(Duration::from_secs(30)),
+            sending: SendingConfig::with_timeout(TIMEOUT),
         }
     }
 }
@@ -89,9 +92,7 @@ impl HttpConfig {
         let is_zlib =
             table.get("compression").and_then(|name| name.string()).is_some_and(|name| name == "zlib");
         for key in ["auth", "middlewares", "cookies", "proxy_url"] {
-            if table.get(key).is_some_and(|cursor| !cursor.is_null()) {
-                table.error(key, format!("`{key}` is not supported yet"));
-            }
+            table.refuse(key, format!("`{key}` is not supported yet"));
         }
         table.accept("profiles_endpoint", "there are no profiles here");
         for key in ["read_buffer_size", "write_buffer_size"] {
@@ -104,28 +105,27 @@ impl HttpConfig {
         Self {
             urls: Urls::read(table),
             tls: table.table("tls").map_or(default.tls, |tls| ClientTls::read(&tls)),
-            encoding: table
-                .choice("encoding", &[("proto", Encoding::Proto), ("json", Encoding::Json)])
-                .unwrap_or(default.encoding),
+            encoding: table.choice_or(
+                "encoding",
+                &[("proto", Encoding::Proto), ("json", Encoding::Json)],
+                default.encoding,
+            ),
             compression: match table.table("compression_params") {
                 Some(params) => compression.with_level(&params),
                 None => compression,
             },
             zlib_name: if is_zlib { "zlib" } else { default.zlib_name },
             headers: with_user_agent(headers::read(table)),
-            idle_conn_timeout: match table.duration("idle_conn_timeout") {
-                Some(Duration::ZERO) => None,
-                Some(timeout) => Some(timeout),
-                None => default.idle_conn_timeout,
-            },
+            idle_conn_timeout: Some(table.duration_or("idle_conn_timeout", IDLE_CONN_TIMEOUT))
+                .filter(|timeout| !timeout.is_zero()),
             max_idle_conns_per_host: match table.integer("max_idle_conns_per_host", 0..) {
                 None | Some(0) => default.max_idle_conns_per_host,
                 Some(connections) => connections,
             },
-            force_attempt_http2: table.bool("force_attempt_http2").unwrap_or(default.force_attempt_http2),
+            force_attempt_http2: table.bool_or("force_attempt_http2", default.force_attempt_http2),
             http2_read_idle_timeout: table.duration("http2_read_idle_timeout").filter(|t| !t.is_zero()),
             http2_ping_timeout: table.duration("http2_ping_timeout").filter(|t| !t.is_zero()),
-            sending: SendingConfig::read(table, default.sending),
+            sending: SendingConfig::read(table, TIMEOUT),
         }
     }
 }

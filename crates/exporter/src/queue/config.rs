@@ -83,21 +83,19 @@ impl QueueConfig {
     #[must_use]
     pub fn read(table: &Table<'_>) -> Option<Self> {
         let default = Self::default();
-        let enabled = table.bool("enabled").unwrap_or(true);
-        if table.string("storage").is_some() {
-            table.error_with_help(
-                "storage",
-                "a persistent queue is not supported yet",
-                "remove `storage`: the queue is then held in memory",
-            );
-        }
+        let enabled = table.bool_or("enabled", true);
+        table.refuse_with_help(
+            "storage",
+            "a persistent queue is not supported yet",
+            "remove `storage`: the queue is then held in memory",
+        );
         let sizers = [("requests", Sizer::Requests), ("items", Sizer::Items), ("bytes", Sizer::Bytes)];
         let config = Self {
-            num_consumers: table.integer("num_consumers", 1..).unwrap_or(default.num_consumers),
-            queue_size: table.integer("queue_size", 1..).unwrap_or(default.queue_size),
-            sizer: table.choice("sizer", &sizers).unwrap_or(default.sizer),
-            block_on_overflow: table.bool("block_on_overflow").unwrap_or(default.block_on_overflow),
-            wait_for_result: table.bool("wait_for_result").unwrap_or(default.wait_for_result),
+            num_consumers: table.integer_or("num_consumers", 1.., default.num_consumers),
+            queue_size: table.integer_or("queue_size", 1.., default.queue_size),
+            sizer: table.choice_or("sizer", &sizers, default.sizer),
+            block_on_overflow: table.bool_or("block_on_overflow", default.block_on_overflow),
+            wait_for_result: table.bool_or("wait_for_result", default.wait_for_result),
             batch: table.table("batch").and_then(|batch| BatchConfig::read(&batch)),
         };
         if let Some(batch) = config.batch
@@ -119,15 +117,17 @@ impl QueueConfig {
 impl BatchConfig {
     fn read(table: &Table<'_>) -> Option<Self> {
         let default = Self::default();
-        let enabled = table.bool("enabled").unwrap_or(true);
+        let enabled = table.bool_or("enabled", true);
         table.accept("partition", "requests are not partitioned by metadata");
         let config = Self {
-            flush_timeout: table.duration("flush_timeout").unwrap_or(default.flush_timeout),
-            min_size: table.integer("min_size", 0..).unwrap_or(default.min_size),
-            max_size: table.integer("max_size", 0..).unwrap_or(default.max_size),
-            sizer: table
-                .choice("sizer", &[("items", Sizer::Items), ("bytes", Sizer::Bytes)])
-                .unwrap_or(default.sizer),
+            flush_timeout: table.duration_or("flush_timeout", default.flush_timeout),
+            min_size: table.integer_or("min_size", 0.., default.min_size),
+            max_size: table.integer_or("max_size", 0.., default.max_size),
+            sizer: table.choice_or(
+                "sizer",
+                &[("items", Sizer::Items), ("bytes", Sizer::Bytes)],
+                default.sizer,
+            ),
         };
         if config.flush_timeout.is_zero() {
             table.error("flush_timeout", "`flush_timeout` must be more than 0");

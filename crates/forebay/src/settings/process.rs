@@ -59,7 +59,7 @@ impl Process {
         Self {
             memory_limit: limit.unwrap_or_else(|| memory::available() / 100 * DEFAULT_PERCENTAGE),
             shards: table.integer("shards", 1..=SHARDS_MAX).unwrap_or(threads),
-            shutdown_grace: table.duration("shutdown_grace").unwrap_or(SHUTDOWN_GRACE),
+            shutdown_grace: table.duration_or("shutdown_grace", SHUTDOWN_GRACE),
             compatibility,
             gates,
             explicit_limit: limit.is_some(),

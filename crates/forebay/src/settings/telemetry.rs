@@ -44,9 +44,9 @@ impl Telemetry {
             ("WARN", LevelFilter::WARN),
             ("ERROR", LevelFilter::ERROR),
         ];
-        let log_level = logs.choice("level", &levels).unwrap_or(LevelFilter::INFO);
+        let log_level = logs.choice_or("level", &levels, LevelFilter::INFO);
         let formats = [("console", LogFormat::Console), ("json", LogFormat::Json)];
-        let log_format = logs.choice("encoding", &formats).unwrap_or(LogFormat::Console);
+        let log_format = logs.choice_or("encoding", &formats, LogFormat::Console);
         for key in [
             "sampling",
             "development",
@@ -69,8 +69,8 @@ impl Telemetry {
 
 /// Where metrics are served, and where that is said.
 fn metrics(table: &Table<'_>) -> (Option<Endpoint>, Place) {
-    let levels = [("none", false), ("basic", true), ("normal", true), ("detailed", true)];
-    let wanted = table.choice("level", &levels).unwrap_or(true);
+    let levels = [("none", false), ("normal", true), ("basic", true), ("detailed", true)];
+    let wanted = table.choice_or("level", &levels, true);
     table.accept("address", "use `readers`, as the Collector since v0.123");
     table.accept("views", "all metrics are served as they are");
     let mut served = None;
@@ -78,8 +78,9 @@ fn metrics(table: &Table<'_>) -> (Option<Endpoint>, Place) {
     for reader in &readers {
         reader.accept("periodic", "metrics are pulled by Prometheus, not pushed");
         let exporter = reader.section("pull").section("exporter").section("prometheus");
+        exporter.default("host", METRICS_HOST);
         let host = exporter.string("host").unwrap_or_else(|| METRICS_HOST.to_owned());
-        let port = exporter.integer("port", ..).unwrap_or(METRICS_PORT);
+        let port = exporter.integer_or("port", .., METRICS_PORT);
         // Names are without scope, units and suffixes, whatever these say; that is also their default.
         for key in ["without_scope_info", "without_units", "without_type_suffix"] {
             exporter.bool(key);

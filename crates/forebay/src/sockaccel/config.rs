@@ -39,10 +39,8 @@ impl SockaccelConfig {
         let options = Options {
             ports: ports(table, "ports").unwrap_or_else(|| PORTS.to_vec()),
             mesh_ports: ports(table, "mesh_ports").unwrap_or_default(),
-            max_inflight_bytes: table
-                .integer("max_inflight_bytes", 1..)
-                .unwrap_or(defaults.max_inflight_bytes),
-            allow_unsafe_kernel: table.bool("allow_unsafe_kernel").unwrap_or_default(),
+            max_inflight_bytes: table.integer_or("max_inflight_bytes", 1.., defaults.max_inflight_bytes),
+            allow_unsafe_kernel: table.bool_or("allow_unsafe_kernel", false),
             ..defaults
         };
         if options.ports.is_empty() {
@@ -53,7 +51,7 @@ impl SockaccelConfig {
             table.error("ports", format!("there are more than {most} ports, together with `mesh_ports`"));
         }
         Self {
-            mode: table.choice("mode", &modes).unwrap_or(Mode::Auto),
+            mode: table.choice_or("mode", &modes, Mode::Auto),
             cgroup: table.string("cgroup").map_or_else(default_cgroup, PathBuf::from),
             options,
         }

@@ -32,6 +32,7 @@ pub(crate) enum MeansConfig {
 
 /// The least interval: below, clients know nothing of most probabilities.
 const INTERVAL_MIN: Duration = Duration::from_secs(1);
+const REDIS_PREFIX: &str = "forebay:adaptive";
 /// No target is larger.
 const RATE_MAX: f64 = 1e9;
 
@@ -57,20 +58,18 @@ impl AdaptiveConfig {
     #[must_use]
     pub fn read(table: &Table<'_>) -> Self {
         let default = Self::default();
-        let rate = |key, default: f64| table.float(key, f64::MIN_POSITIVE..=RATE_MAX).unwrap_or(default);
-        let probability = |key, default: f64| table.float(key, f64::MIN_POSITIVE..=1.0).unwrap_or(default);
+        let rate = |key, default: f64| table.float_or(key, f64::MIN_POSITIVE..=RATE_MAX, default);
+        let probability = |key, default: f64| table.float_or(key, f64::MIN_POSITIVE..=1.0, default);
         let goals = Goals {
             per_operation: rate("target_samples_per_second", default.goals.per_operation),
             per_service: table.float("target_samples_per_second_per_service", f64::MIN_POSITIVE..=RATE_MAX),
             initial: probability("initial_sampling_probability", default.goals.initial),
             least: probability("min_sampling_probability", default.goals.least),
-            lower_bound: table
-                .float("min_samples_per_second", 0.0..=RATE_MAX)
-                .unwrap_or(default.goals.lower_bound),
-            tolerance: table.float("delta_tolerance", 0.0..=1.0).unwrap_or(default.goals.tolerance),
-            interval: table.duration("calculation_interval").unwrap_or(default.goals.interval),
-            max_services: table.integer("max_services", 1..).unwrap_or(default.goals.max_services),
-            max_operations: table.integer("max_operations", 1..).unwrap_or(default.goals.max_operations),
+            lower_bound: table.float_or("min_samples_per_second", 0.0..=RATE_MAX, default.goals.lower_bound),
+            tolerance: table.float_or("delta_tolerance", 0.0..=1.0, default.goals.tolerance),
+            interval: table.duration_or("calculation_interval", default.goals.interval),
+            max_services: table.integer_or("max_services", 1.., default.goals.max_services),
+            max_operations: table.integer_or("max_operations", 1.., default.goals.max_operations),
         };
         if goals.interval < INTERVAL_MIN {
             table.error("calculation_interval", "is below 1s: clients ask once a minute");
@@ -106,23 +105,23 @@ impl MeansConfig {
         if table.has("peers") {
             table.error("redis", "gateways meet in Redis or ask their `peers`, not both");
         }
-        read_redis(&redis).unwrap_or(Self::Peers(peers))
+        let url = redis.require("url", redis.string("url"));
+        redis.default("prefix", REDIS_PREFIX);
+        let prefix = redis.string("prefix").unwrap_or_else(|| REDIS_PREFIX.to_owned());
+        url.and_then(|url| open_redis(&redis, &url, prefix)).unwrap_or(Self::Peers(peers))
     }
 }
 
 #[cfg(feature = "redis")]
-fn read_redis(table: &Table<'_>) -> Option<MeansConfig> {
-    let url = table.require("url", table.string("url"));
-    let prefix = table.string("prefix").unwrap_or_else(|| "forebay:adaptive".to_owned());
-    let client = redis::Client::open(url?).map_err(|error| {
+fn open_redis(table: &Table<'_>, url: &str, prefix: String) -> Option<MeansConfig> {
+    let client = redis::Client::open(url).map_err(|error| {
         table.error("url", format!("is not the address of a Redis server (redis://host:6379): {error}"));
     });
     Some(MeansConfig::Redis(RedisConfig { client: client.ok()?, prefix }))
 }
 
 #[cfg(not(feature = "redis"))]
-fn read_redis(table: &Table<'_>) -> Option<MeansConfig> {
-    table.entries();
+fn open_redis(table: &Table<'_>, _url: &str, _prefix: String) -> Option<MeansConfig> {
     table.error("url", "this build has no Redis: build it with `--features redis`, or use `peers`");
     None
 }

@@ -64,7 +64,7 @@ impl Prices {
 
     fn read(table: &Table<'_>) -> Self {
         let default = Self::default();
-        let price = |key, default| table.float(key, 0.0..=PRICE_MAX).unwrap_or(default);
+        let price = |key, default| table.float_or(key, 0.0..=PRICE_MAX, default);
         Self {
             network_per_gb: price("network_per_gb", default.network_per_gb),
             ingestion_per_gb: price("ingestion_per_gb", default.ingestion_per_gb),

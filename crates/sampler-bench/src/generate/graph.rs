@@ -114,8 +114,8 @@ impl Description {
             services.iter().filter_map(|(name, cursor)| Service::read(name, cursor, &names)).collect();
         let description = Self {
             name: table.string("name").unwrap_or_else(|| "generated".to_owned()),
-            duration: table.duration("duration").unwrap_or(DURATION),
-            traces_per_second: table.float("traces_per_second", 0.001..=1e6).unwrap_or(10.0),
+            duration: table.duration_or("duration", DURATION),
+            traces_per_second: table.float_or("traces_per_second", 0.001..=1e6, 10.0),
             faults: table.tables("faults").iter().filter_map(|fault| Fault::read(fault, &names)).collect(),
             services,
         };
@@ -200,7 +200,7 @@ impl Service {
         }
         Some(Self {
             name: name.to_owned(),
-            instances: table.integer("instances", 1..=1000).unwrap_or(1),
+            instances: table.integer_or("instances", 1..=1000, 1),
             operations: operations
                 .iter()
                 .filter_map(|(name, cursor)| Some(Operation::read(name, &cursor.table()?, names)))
@@ -213,11 +213,11 @@ impl Operation {
     fn read(name: &str, table: &Table<'_>, names: &[Names]) -> Self {
         Self {
             name: name.to_owned(),
-            weight: table.float("weight", 0.0..=1e9).unwrap_or(0.0),
-            latency: table.duration("latency").unwrap_or(Duration::from_millis(1)),
-            spread: table.float("spread", 0.0..=3.0).unwrap_or(0.5),
-            errors: table.float("error_percentage", 0.0..=100.0).unwrap_or(0.0) / 100.0,
-            parallel: table.bool("parallel").unwrap_or(false),
+            weight: table.float_or("weight", 0.0..=1e9, 0.0),
+            latency: table.duration_or("latency", Duration::from_millis(1)),
+            spread: table.float_or("spread", 0.0..=3.0, 0.5),
+            errors: table.float_or("error_percentage", 0.0..=100.0, 0.0) / 100.0,
+            parallel: table.bool_or("parallel", false),
             calls: table.tables("calls").iter().filter_map(|call| Call::read(call, names)).collect(),
             attributes: table.map("attributes").unwrap_or_default(),
         }
@@ -226,8 +226,8 @@ impl Operation {
 
 impl Call {
     fn read(table: &Table<'_>, names: &[Names]) -> Option<Self> {
-        let probability = table.float("percentage", 0.0..=100.0).unwrap_or(100.0) / 100.0;
-        let times = table.integer("times", 1..=1000).unwrap_or(1);
+        let probability = table.float_or("percentage", 0.0..=100.0, 100.0) / 100.0;
+        let times = table.integer_or("times", 1..=1000, 1);
         let service = service(table, names)?;
         let operation = operation(table, &names[service])?;
         let operation = table.require("operation", operation)?;
@@ -237,14 +237,14 @@ impl Call {
 
 impl Fault {
     fn read(table: &Table<'_>, names: &[Names]) -> Option<Self> {
-        let from = table.duration("from").unwrap_or(Duration::ZERO);
-        let to = table.duration("to").unwrap_or(Duration::MAX);
+        let from = table.duration_or("from", Duration::ZERO);
+        let to = table.duration_or("to", Duration::MAX);
         if to <= from {
             table.error("to", "is not after `from`, so the fault would never happen");
         }
         let name = table.string("name");
         let name = table.require("name", name);
-        let probability = table.float("percentage", 0.0..=100.0).unwrap_or(100.0) / 100.0;
+        let probability = table.float_or("percentage", 0.0..=100.0, 100.0) / 100.0;
         let kinds = [
             ("errors", FaultKind::Errors),
             ("slow", FaultKind::Slow(1.0)),
@@ -256,15 +256,13 @@ impl Fault {
         let kind = table.require("kind", kind);
         let service = service(table, names);
         let kind = match kind? {
-            FaultKind::Slow(_) => FaultKind::Slow(table.float("factor", 1.0..=1e6).unwrap_or(10.0)),
+            FaultKind::Slow(_) => FaultKind::Slow(table.float_or("factor", 1.0..=1e6, 10.0)),
             FaultKind::RetryStorm(0) => {
                 let call = table.table("calls").and_then(|call| Call::read(&call, names));
                 FaultKind::RarePath(table.require("calls", call)?)
             }
-            FaultKind::RetryStorm(_) => {
-                FaultKind::RetryStorm(table.integer("attempts", 2..=100).unwrap_or(4))
-            }
-            FaultKind::Outage(_) => FaultKind::Outage(table.integer("instance", 0..1000).unwrap_or(0)),
+            FaultKind::RetryStorm(_) => FaultKind::RetryStorm(table.integer_or("attempts", 2..=100, 4)),
+            FaultKind::Outage(_) => FaultKind::Outage(table.integer_or("instance", 0..1000, 0)),
             other => other,
         };
         let service = service?;

@@ -58,14 +58,12 @@ impl ProbabilisticConfig {
         #[expect(clippy::cast_possible_truncation, reason = "as the Collector does")]
         let sampling_percentage = percentage.unwrap_or_default() as f32;
         let config = Self {
-            mode: table.choice("mode", &modes).unwrap_or(default.mode),
+            mode: table.choice_or("mode", &modes, default.mode),
             sampling_percentage,
-            hash_seed: table.integer("hash_seed", ..).unwrap_or(default.hash_seed),
-            fail_closed: table.bool("fail_closed").unwrap_or(default.fail_closed),
-            sampling_precision: table
-                .integer("sampling_precision", 1..=14)
-                .unwrap_or(default.sampling_precision),
-            hashes_trace_id: table.choice("attribute_source", &sources).unwrap_or(default.hashes_trace_id),
+            hash_seed: table.integer_or("hash_seed", .., default.hash_seed),
+            fail_closed: table.bool_or("fail_closed", default.fail_closed),
+            sampling_precision: table.integer_or("sampling_precision", 1..=14, default.sampling_precision),
+            hashes_trace_id: table.choice_or("attribute_source", &sources, default.hashes_trace_id),
             from_attribute: table.string("from_attribute").unwrap_or_default(),
             sampling_priority: table.string("sampling_priority").unwrap_or_default(),
         };

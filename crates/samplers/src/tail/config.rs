@@ -65,15 +65,15 @@ impl TailConfig {
         let bound = |key| table.integer::<u32>(key, ..).filter(|&bound| bound > 0);
         let policies = Policies::read(table, compatibility);
         let config = Self {
-            decision_wait: table.duration("decision_wait").unwrap_or(DECISION_WAIT),
+            decision_wait: table.duration_or("decision_wait", DECISION_WAIT),
             decision_wait_after_root: table
                 .duration("decision_wait_after_root_received")
                 .filter(|wait| !wait.is_zero()),
             strategy: strategy(table, &policies),
             maximum_trace_bytes: bound("maximum_trace_size_bytes"),
             maximum_trace_spans: bound("maximum_trace_spans"),
-            block_on_overflow: table.bool("block_on_overflow").unwrap_or(false),
-            drop_pending_traces_on_shutdown: table.bool("drop_pending_traces_on_shutdown").unwrap_or(false),
+            block_on_overflow: table.bool_or("block_on_overflow", false),
+            drop_pending_traces_on_shutdown: table.bool_or("drop_pending_traces_on_shutdown", false),
             evidence: evidence(table, &policies),
             ..Self::of_policies(Arc::new(policies), table)
         };
@@ -122,7 +122,7 @@ pub(crate) fn nanos(duration: Duration) -> Nanos {
 }
 
 fn evidence(table: &Table<'_>, policies: &Policies) -> EvidenceMode {
-    let mode = table.choice("evidence", EVIDENCE).unwrap_or_default();
+    let mode = table.choice_or("evidence", EVIDENCE, EvidenceMode::default());
     match policies.needing_all_evidence() {
         Some(reason) if mode == EvidenceMode::Economical => {
             table.error("evidence", format!("{reason}: set `exact` or `auto`"));
@@ -134,8 +134,8 @@ fn evidence(table: &Table<'_>, policies: &Policies) -> EvidenceMode {
 }
 
 fn strategy(table: &Table<'_>, policies: &Policies) -> SamplingStrategy {
-    let strategy = table.choice("sampling_strategy", STRATEGIES).unwrap_or_default();
-    let early = table.bool("early_decision").unwrap_or(false);
+    let strategy = table.choice_or("sampling_strategy", STRATEGIES, SamplingStrategy::Complete);
+    let early = table.bool_or("early_decision", false);
     match strategy {
         SamplingStrategy::Ingest => {
             if let Some(name) = policies.needing_whole_traces() {

@@ -149,7 +149,7 @@ impl Policies {
         }
         policies.sort_by_key(|named| !named.nature.drops);
         let spared_by_chance = policies.iter().any(|named| named.nature.drops && named.nature.chance);
-        let first_match = table.bool("sample_on_first_match").unwrap_or(false);
+        let first_match = table.bool_or("sample_on_first_match", false);
         Self { names, policies, predicates, rates, first_match, spared_by_chance, rules: None }
     }
 

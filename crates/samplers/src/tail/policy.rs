@@ -281,7 +281,7 @@ impl<'a> Compiler<'a> {
         let choices: Vec<_> = types.map(|&(name, read)| (name, (name, read))).collect();
         let Some((name, read)) = entry.require("type", entry.choice("type", &choices)) else {
             // Which settings are unknown depends on the type.
-            entry.entries();
+            entry.give_up();
             return None;
         };
         // A setting of another policy type would silently do nothing.

@@ -15,7 +15,7 @@ use crate::tail::limits::Limits;
 
 struct Adaptive(BudgetNumber);
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Algorithm {
     Ema,
     Windowed,
@@ -48,7 +48,7 @@ const UPDATES_MAX: u128 = 300;
 
 pub(super) fn read_percentage(settings: &Table<'_>, compiler: &mut Compiler<'_>) -> Option<Box<dyn Policy>> {
     let goal = percentage(settings, "goal_percentage");
-    let algorithm = settings.choice("algorithm", OF_PERCENTAGES).unwrap_or(Algorithm::Ema);
+    let algorithm = settings.choice_or("algorithm", OF_PERCENTAGES, Algorithm::Ema);
     let (keys, fingerprint) = (max_keys(settings), fingerprint(settings, compiler));
     let (interval, weight) = smoothing(settings);
     let goal = settings.require("goal_percentage", goal)?;
@@ -64,7 +64,7 @@ pub(super) fn read_throughput(settings: &Table<'_>, compiler: &mut Compiler<'_>)
     if goal == Some(0.0) {
         settings.error("goal_throughput", "nothing would be kept: expected spans per second, above 0");
     }
-    let algorithm = settings.choice("algorithm", OF_THROUGHPUTS).unwrap_or(Algorithm::Ema);
+    let algorithm = settings.choice_or("algorithm", OF_THROUGHPUTS, Algorithm::Ema);
     let (max_keys, fingerprint) = (max_keys(settings), fingerprint(settings, compiler));
     settings.accept("shared_counters", "each process counts by itself");
     let goal_is_set = settings.require("goal_throughput", goal);
@@ -72,6 +72,7 @@ pub(super) fn read_throughput(settings: &Table<'_>, compiler: &mut Compiler<'_>)
     let goal = Goal::SpansPerSecond(per_second);
     let division = match algorithm {
         Algorithm::Ema => {
+            settings.default("initial_sampling_percentage", INITIAL * 100.0);
             let initial = percentage(settings, "initial_sampling_percentage").unwrap_or(INITIAL);
             let (interval, weight) = smoothing(settings);
             ema(goal, initial, interval, weight, max_keys)
@@ -126,14 +127,15 @@ pub(super) fn percentage(settings: &Table<'_>, key: &'static str) -> Option<f64>
 }
 
 fn max_keys(settings: &Table<'_>) -> usize {
-    let max_keys = settings.integer("max_keys", 0..=MAX_KEYS_MOST).unwrap_or(MAX_KEYS);
+    let max_keys = settings.integer_or("max_keys", 0..=MAX_KEYS_MOST, MAX_KEYS);
     if max_keys == 0 { MAX_KEYS_MOST } else { max_keys }
 }
 
 /// The interval of an average and the weight of the last one. A weight of zero stands for the default, as
 /// upstream.
 fn smoothing(settings: &Table<'_>) -> (Duration, f64) {
-    let weight = settings.float("weight", 0.0..=1.0).filter(|&weight| weight > 0.0).unwrap_or(WEIGHT);
+    let weight = Some(settings.float_or("weight", 0.0..=1.0, WEIGHT)).filter(|&weight| weight > 0.0);
+    let weight = weight.unwrap_or(WEIGHT);
     if weight == 1.0 {
         settings.error("weight", "1 would forget everything after an interval: expected a weight below it");
     }
@@ -153,7 +155,7 @@ fn window(settings: &Table<'_>) -> (Duration, Duration) {
 
 /// A duration, of which zero stands for the default, as upstream.
 fn positive(settings: &Table<'_>, key: &'static str, default: Duration) -> Duration {
-    settings.duration(key).filter(|duration| !duration.is_zero()).unwrap_or(default)
+    Some(settings.duration_or(key, default)).filter(|duration| !duration.is_zero()).unwrap_or(default)
 }
 
 fn fingerprint(settings: &Table<'_>, compiler: &mut Compiler<'_>) -> Option<FingerprintNumber> {

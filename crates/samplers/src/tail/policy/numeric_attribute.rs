@@ -10,7 +10,7 @@ pub(super) fn read(settings: &Table<'_>, compiler: &mut Compiler<'_>) -> Option<
     // As upstream, zero stands for "not set".
     let bound = |key| settings.integer::<i64>(key, ..).filter(|&bound| bound != 0);
     let (min, max) = (bound("min_value"), bound("max_value"));
-    let invert = settings.bool("invert_match").unwrap_or(false);
+    let invert = settings.bool_or("invert_match", false);
     if min.is_none() && max.is_none() {
         settings.error("min_value", "set `min_value`, `max_value` or both; zero counts as not set");
         return None;

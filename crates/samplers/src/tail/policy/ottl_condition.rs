@@ -17,7 +17,7 @@ const MODES: &[(&str, ErrorMode)] =
     &[("ignore", ErrorMode::Ignore), ("silent", ErrorMode::Silent), ("propagate", ErrorMode::Propagate)];
 
 pub(super) fn read(settings: &Table<'_>, compiler: &mut Compiler<'_>) -> Option<Box<dyn Policy>> {
-    let mode = settings.choice("error_mode", MODES).unwrap_or(ErrorMode::Silent);
+    let mode = settings.choice_or("error_mode", MODES, ErrorMode::Silent);
     let mut conditions = Vec::new();
     let mut complete = true;
     for (key, context) in [("span", Context::Span), ("spanevent", Context::SpanEvent)] {

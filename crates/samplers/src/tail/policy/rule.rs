@@ -46,7 +46,7 @@ impl Rule {
         let settings = table.require("sampler", table.table("sampler"))?;
         let Some(read) = settings.require("type", settings.choice("type", SAMPLERS)) else {
             // Which settings are unknown depends on the type.
-            settings.entries();
+            settings.give_up();
             return None;
         };
         Some(Self { sampler: read(&settings, compiler)?, conditions: conditions? })
@@ -61,10 +61,10 @@ impl Rule {
 /// The bits of a rule's conditions.
 fn conditions(table: &Table<'_>, compiler: &mut Compiler<'_>) -> Option<Bits> {
     const KEY: &str = "conditions";
+    let matching = table.choice("match", MATCHES);
     let entries = table.list(KEY).unwrap_or_default();
     let conditions: Vec<_> = entries.iter().map(|entry| condition(entry, Context::Span)).collect();
     let conditions = conditions.into_iter().collect::<Option<Vec<_>>>()?;
-    let matching = table.choice("match", MATCHES);
     if conditions.is_empty() && matching.is_some() {
         table.error("match", "a rule without conditions is for all traces");
     }

@@ -13,7 +13,7 @@ struct SpanCount {
 
 pub(super) fn read(settings: &Table<'_>, _compiler: &mut Compiler<'_>) -> Option<Box<dyn Policy>> {
     let range = 0..=i32::MAX.unsigned_abs();
-    let min = settings.integer("min_spans", range.clone()).unwrap_or(0);
+    let min = settings.integer_or("min_spans", range.clone(), 0);
     // As upstream, zero stands for "not set".
     let max = settings.integer("max_spans", range).filter(|&max| max > 0);
     if let Some(max) = max

@@ -8,8 +8,8 @@ use crate::tail::predicate::{AttributeTest, Predicate};
 pub(super) fn read(settings: &Table<'_>, compiler: &mut Compiler<'_>) -> Option<Box<dyn Policy>> {
     let key = settings.require("key", settings.string("key"));
     let values = settings.require("values", settings.strings("values"));
-    let regex = settings.bool("enabled_regex_matching").unwrap_or(false);
-    let invert = settings.bool("invert_match").unwrap_or(false);
+    let regex = settings.bool_or("enabled_regex_matching", false);
+    let invert = settings.bool_or("invert_match", false);
     settings.accept("cache_max_size", "regular expressions are matched without a cache");
     let (key, values) = (key?, values?);
     if values.is_empty() {
