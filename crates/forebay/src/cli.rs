@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::schema::Format;
+
 /// A trace sampling pipeline in the style of the OpenTelemetry Collector.
 ///
 /// Without a command, runs the pipelines of the configuration until SIGINT or SIGTERM.
@@ -48,6 +50,12 @@ pub(crate) enum Command {
         /// Print passwords, tokens and headers instead of `[REDACTED]`.
         #[arg(long)]
         unredacted: bool,
+    },
+    /// Print all that a configuration may say: for editors, as a configuration, or as a page.
+    Schema {
+        /// As what.
+        #[arg(long, value_enum, default_value_t = Format::JsonSchema)]
+        format: Format,
     },
     /// Connections on this host without the TCP stack: what the extension `sockaccel` does, tried out.
     Sockaccel {

@@ -17,6 +17,7 @@ mod http_server;
 mod logging;
 mod memory;
 mod run;
+mod schema;
 mod service;
 mod settings;
 mod signals;
@@ -41,6 +42,7 @@ pub fn main() -> ExitCode {
         Some(cli::Command::PrintConfig { sources, unredacted }) => {
             commands::print_config(&cli.sources.and(sources), unredacted)
         }
+        Some(cli::Command::Schema { format }) => commands::write_out(&schema::print(format)),
         Some(cli::Command::Sockaccel { command }) => sockaccel::command(command),
     }
 }

@@ -105,7 +105,7 @@ fn usable(setting: &Setting) -> impl Iterator<Item = &(String, Setting)> {
 fn is_usable(setting: &Setting) -> bool {
     let nothing_inside =
         setting.keys.as_ref().is_some_and(|keys| !keys.is_empty()) && usable(setting).next().is_none();
-    !setting.refused && setting.is_idle().is_none() && (setting.open || !nothing_inside)
+    !setting.refused && setting.why_idle().is_none() && (setting.open || !nothing_inside)
 }
 
 /// Whether `inner` is of the sort of `outer`, within which it stands: a policy in a policy.

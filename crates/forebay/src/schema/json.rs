@@ -88,7 +88,7 @@ impl Printer<'_> {
         if let Some(default) = &setting.default {
             value.insert("default".to_owned(), literal(default));
         }
-        let meaning = setting.is_idle().map(|note| format!("has no effect here: {note}"));
+        let meaning = setting.why_idle().map(|note| format!("has no effect here: {note}"));
         if let Some(text) = meaning.or_else(|| self.schema.meanings.of(path).map(str::to_owned)) {
             value.insert("description".to_owned(), text.into());
         }

@@ -97,7 +97,7 @@ impl<'a> Printer<'a> {
             self.rows(path, "", setting, &[]);
         }
         let idle: Vec<_> =
-            setting.keys.iter().flatten().filter(|(_, child)| child.is_idle().is_some()).collect();
+            setting.keys.iter().flatten().filter(|(_, child)| child.why_idle().is_some()).collect();
         if !idle.is_empty() {
             let names: Vec<_> = idle.iter().map(|(key, _)| format!("`{key}`")).collect();
             self.line(&format!("\nAccepted, without effect: {}.", names.join(", ")));

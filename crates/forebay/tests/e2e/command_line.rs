@@ -199,3 +199,15 @@ async fn convert_says_what_is_wrong_and_prints_nothing() {
         old.stderr
     );
 }
+
+#[tokio::test]
+async fn all_that_may_be_configured_is_printed_for_editors_and_for_people() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let schema = forebay(&root, &["schema"], &[]).await;
+    let parsed: serde_json::Value = serde_json::from_str(&schema.stdout).unwrap();
+    assert_eq!(parsed["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    for (format, file) in [("example", "config/everything.yaml"), ("reference", "docs/reference.md")] {
+        let printed = forebay(&root, &["schema", "--format", format], &[]).await;
+        assert_eq!(printed.stdout, fs::read_to_string(root.join(file)).unwrap(), "{format}");
+    }
+}
