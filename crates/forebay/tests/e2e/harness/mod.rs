@@ -35,7 +35,7 @@ pub(crate) async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Op
 }
 
 /// Tries again until `probe` finds something; its last failure if it never does.
-async fn within_deadline<T, E>(mut probe: impl AsyncFnMut() -> Result<T, E>) -> Result<T, E> {
+pub(crate) async fn within_deadline<T, E>(mut probe: impl AsyncFnMut() -> Result<T, E>) -> Result<T, E> {
     let end = Instant::now() + DEADLINE;
     loop {
         let found = probe().await;
