@@ -41,14 +41,14 @@ struct Log(Arc<Mutex<String>>);
 
 /// Runs `forebay` in `directory` to its end.
 pub(crate) async fn forebay(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    let output = command(directory, variables).args(arguments).output().await.unwrap();
+    let mut command = in_environment(Command::new(BINARY), directory, variables);
+    let output = command.args(arguments).output().await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Output { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
-/// The binary in an environment that the test alone defines.
-fn command(directory: &Path, variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(BINARY);
+/// A command in an environment that the test alone defines.
+fn in_environment(mut command: Command, directory: &Path, variables: &[(&str, &str)]) -> Command {
     command.current_dir(directory).env_clear().envs(variables.iter().copied()).kill_on_drop(true);
     command
 }
@@ -66,8 +66,21 @@ impl Forebay {
         process
     }
 
+    /// The same in a cgroup, by the file that its processes are written to.
+    pub(crate) async fn start_in(group: &Path, arguments: &[&str]) -> Self {
+        let mut enter = Command::new("sh");
+        enter.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(group).arg(BINARY);
+        let mut process = Self::launch_by(enter, arguments, &[]);
+        process.until_healthy().await;
+        process
+    }
+
     /// Starts a process whose receiver `otlp`, metrics and health check have ports of their own.
     pub(crate) fn launch(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::launch_by(Command::new(BINARY), arguments, variables)
+    }
+
+    fn launch_by(command: Command, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let [grpc, http, metrics, health] =
             std::array::from_fn(|_| SocketAddr::from(([127, 0, 0, 1], free_port())));
@@ -78,7 +91,7 @@ impl Forebay {
               {{prometheus: {{host: 127.0.0.1, port: {}}}}}}}}}]}}}}}}}}",
             metrics.port()
         );
-        let mut command = command(directory.path(), variables);
+        let mut command = in_environment(command, directory.path(), variables);
         command.args(arguments).arg(format!("--config=yaml:{ports}"));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Log::default();
