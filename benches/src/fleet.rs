@@ -63,6 +63,8 @@ pub struct Options {
 pub enum Arrangement {
     /// Agents forward everything as it is to a gateway that passes it on.
     Forward,
+    /// Agents forward a tenth of the traces, chosen by chance, to a gateway that passes it on.
+    Head,
     /// Agents forward everything, compressed, to a gateway that samples.
     Tail,
     /// Agents keep spans, and the gateway decides on evidence of all of them.
@@ -130,8 +132,8 @@ const ERRORS: f64 = 0.003;
 const SLOW: f64 = 0.002;
 
 impl Arrangement {
-    /// All.
-    pub const ALL: [Self; 4] = [Self::Forward, Self::Tail, Self::Retroactive, Self::Economical];
+    /// Those that keep the same traces, and what they are measured against.
+    pub const COMPARED: [Self; 4] = [Self::Forward, Self::Tail, Self::Retroactive, Self::Economical];
 
     fn is_retroactive(self) -> bool {
         matches!(self, Self::Retroactive | Self::Economical)
@@ -294,6 +296,25 @@ fn start(options: &Options, name: &str, yaml: &str) -> Result<Process, Error> {
     Process::start(name, &mut command)
 }
 
+/// How long a sidecar takes from being started to taking a connection.
+///
+/// # Errors
+/// If it does not start or end.
+pub fn start_up_time(options: &Options) -> Result<Duration, Error> {
+    let [listen, gateway] = free_addresses()?;
+    let started = std::time::Instant::now();
+    let sidecar = start(options, "a sidecar", &forwarding_agent(Arrangement::Head, listen, gateway))?;
+    while std::net::TcpStream::connect(listen).is_err() {
+        if started.elapsed() > PATIENCE {
+            return Err(format!("waited in vain for a sidecar for {PATIENCE:?}").into());
+        }
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    let time = started.elapsed();
+    sidecar.terminate(PATIENCE)?;
+    Ok(time)
+}
+
 fn until_listening(process: &mut Process, address: SocketAddr) -> Result<(), Error> {
     process.wait_until(PATIENCE, || std::net::TcpStream::connect(address).is_ok())
 }
@@ -329,7 +350,8 @@ fn gateway(
     } else {
         (String::new(), "", "")
     };
-    let processors = if arrangement == Arrangement::Forward { "[]" } else { "[tail_sampling]" };
+    let samples = arrangement == Arrangement::Tail || arrangement.is_retroactive();
+    let processors = if samples { "[tail_sampling]" } else { "[]" };
     let wait = WAIT.as_secs();
     format!(
         "{{{}, {}, {extensions}processors: {{tail_sampling: {{{of_sampler}decision_wait: {wait}s, policies: {POLICIES}}}}}, \
@@ -342,9 +364,11 @@ fn gateway(
 
 fn forwarding_agent(arrangement: Arrangement, listen: SocketAddr, gateway: SocketAddr) -> String {
     let compression = if arrangement == Arrangement::Forward { "none" } else { "zstd" };
+    let processors = if arrangement == Arrangement::Head { "[probabilistic_sampler]" } else { "[]" };
     format!(
-        "{{{}, {}, service: {{{TELEMETRY}, pipelines: {{traces: {{receivers: [otlp], exporters: [otlp_grpc]}}}}}}, \
-          forebay: {{memory_limit_mib: 512, shards: 1}}}}",
+        "{{{}, {}, processors: {{probabilistic_sampler: {{mode: equalizing, sampling_percentage: 10}}}}, \
+          service: {{{TELEMETRY}, pipelines: {{traces: {{receivers: [otlp], processors: {processors}, \
+          exporters: [otlp_grpc]}}}}}}, forebay: {{memory_limit_mib: 512, shards: 1}}}}",
         receiver(listen),
         exporter(gateway, compression),
     )
