@@ -52,7 +52,7 @@ async fn every_configuration_in_the_documentation_is_valid() {
     for page in pages {
         for yaml in configurations(&fs::read_to_string(&page).unwrap()) {
             // A part of a configuration is laid over a sample.
-            let part = !yaml.lines().any(|line| line == "service:");
+            let part = !yaml.lines().any(|line| line.trim() == "pipelines:");
             let sample: &[_] = if part { &["--config=config/gateway-tail.yaml"] } else { &[] };
             let block = format!("--config=yaml:{yaml}");
             let output = forebay(&root(), &[&["validate"], sample, &[&block]].concat(), &[]).await;
