@@ -62,6 +62,8 @@ pub(crate) struct Profile {
     pub(crate) adaptive: Option<Adaptive>,
     /// What a tail sampler coordinates agents through.
     pub(crate) coordinator: Option<CoordinatorLink>,
+    /// What an agent of retroactive sampling is to do.
+    pub(crate) agent: Option<RetroactiveConfig>,
 }
 
 /// What components need to start.
@@ -293,16 +295,22 @@ fn rate_limiting_sampler(table: &Table<'_>, _reading: &Reading) -> BuildProcesso
     })
 }
 
-fn retroactive_sampling(table: &Table<'_>, _reading: &Reading) -> BuildProcessor {
+fn retroactive_sampling(table: &Table<'_>, reading: &Reading) -> BuildProcessor {
     let config = RetroactiveConfig::read(table);
-    Box::new(move |id, _signal, context, next| match &config {
-        Some(config) => {
-            let Grant { budget, pending_bytes, .. } = context.tail.clone();
-            let grant = forebay_retroactive::Grant { budget, pending_bytes };
-            Ok(Arc::new(RetroactiveProcessor::start(id, config, &grant, &context.telemetry, next)?))
-        }
+    reading.profile.borrow_mut().agent.clone_from(&config);
+    match config {
+        Some(config) => retroactive_agent(config),
         // Told as a mistake.
-        None => Ok(next),
+        None => Box::new(|_id, _signal, _context, next| Ok(next)),
+    }
+}
+
+/// Builds an agent of retroactive sampling.
+pub(crate) fn retroactive_agent(config: RetroactiveConfig) -> BuildProcessor {
+    Box::new(move |id, _signal, context, next| {
+        let Grant { budget, pending_bytes, .. } = context.tail.clone();
+        let grant = forebay_retroactive::Grant { budget, pending_bytes };
+        Ok(Arc::new(RetroactiveProcessor::start(id, &config, &grant, &context.telemetry, next)?))
     })
 }
 

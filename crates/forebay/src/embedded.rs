@@ -3,18 +3,20 @@
 //! A [`Program`] is read, and its mistakes are told, exactly as `forebay validate` does. What runs are the same
 //! components, wired by the same hands; only receivers and exporters are replaced: batches are given to
 //! [`Embedded::consume`], and what exporters would send goes to a consumer of the caller's. Extensions and the
-//! metrics endpoint are not started. Everything that waits does so by Tokio's clock, so on a paused one an hour
+//! metrics endpoint are not started; agents of retroactive sampling find their coordinator through a [`Loopback`]. Everything that waits does so by Tokio's clock, so on a paused one an hour
 //! passes in as long as the work in it takes, and with one shard the same batches meet the same decisions.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use forebay_config::{Diagnostics, Loader, Node};
 use forebay_pipeline::{Batch, BoxFuture, Consumer, Refusal, Signal};
+use forebay_retroactive::{CoordinatorLink, Loopback, RetroactiveConfig, Wiretap};
 use forebay_samplers::tail::LearnedRates;
 use thiserror::Error;
 use tokio::time::Instant;
 
-use crate::components::{Receiver, StartError};
+use crate::components::{Receiver, StartError, retroactive_agent};
 use crate::gates::Gates;
 use crate::service::{Service, ServiceError};
 use crate::settings::Settings;
@@ -23,10 +25,23 @@ use crate::settings::Settings;
 #[derive(Clone, Debug)]
 pub struct Program(Node);
 
+/// What of a configuration is connected to others, by ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outline {
+    /// The pipelines for traces.
+    pub pipelines: Vec<String>,
+    /// The processors that are agents of retroactive sampling.
+    pub agents: Vec<String>,
+    /// The extensions that coordinate such agents, of those that are started.
+    pub coordinators: Vec<String>,
+}
+
 /// Pipelines for traces that run.
 pub struct Embedded {
     service: Service,
     entry: Arc<dyn Consumer>,
+    /// What its tail sampler coordinates agents through.
+    coordinator: Option<CoordinatorLink>,
 }
 
 /// Why a configuration cannot be embedded.
@@ -41,6 +56,12 @@ pub enum EmbedError {
     /// A component does not start.
     #[error("{0}")]
     Start(String),
+    /// It has agents of retroactive sampling, and nobody coordinates them.
+    #[error(
+        "`retroactive_sampling` needs a coordinator: give a gateway with `retroactive_coordinator` in \
+         `service::extensions` too"
+    )]
+    NoCoordinator,
 }
 
 impl Program {
@@ -71,15 +92,45 @@ impl Program {
         forebay_config::print(&self.0, &forebay_config::is_sensitive)
     }
 
+    /// What one has to know of it to connect it otherwise.
+    #[must_use]
+    pub fn outline(&self) -> Outline {
+        let settings = Settings::read(&self.0, Gates::default(), &Diagnostics::default());
+        let traces = settings.pipelines.iter().filter(|pipeline| pipeline.signal == Signal::Traces);
+        let agents = settings.processors.iter().filter(|(_, processor)| processor.profile.agent.is_some());
+        let coordinators = settings.extension_order.iter().filter(|id| {
+            settings.extensions.get(id).is_some_and(|extension| extension.profile.coordinator.is_some())
+        });
+        Outline {
+            pipelines: traces.map(|pipeline| pipeline.id.to_string()).collect(),
+            agents: agents.map(|(id, _)| id.to_string()).collect(),
+            coordinators: coordinators.map(ToString::to_string).collect(),
+        }
+    }
+
     /// Starts its pipelines for traces with one shard; what all their exporters would send goes to `out`. Must be
     /// called within a Tokio runtime.
     ///
     /// # Errors
     /// When a component does not start.
     pub async fn start(&self, out: Arc<dyn Consumer>) -> Result<Embedded, EmbedError> {
+        self.start_in(out, None).await
+    }
+
+    /// The same, where agents of retroactive sampling find their coordinator through `loopback`.
+    ///
+    /// # Errors
+    /// When a component does not start, or there is no coordinator for agents.
+    pub async fn start_in(
+        &self,
+        out: Arc<dyn Consumer>,
+        loopback: Option<&Loopback>,
+    ) -> Result<Embedded, EmbedError> {
         let mut settings = Settings::read(&self.0, Gates::default(), &Diagnostics::default());
         settings.process.shards = 1;
+        let coordinator = coordinator(&settings);
         settings.extension_order.clear();
+        connect_agents(&mut settings, loopback)?;
         settings.telemetry.metrics = None;
         settings.pipelines.retain(|pipeline| pipeline.signal == Signal::Traces);
         for exporter in settings.exporters.values_mut() {
@@ -91,8 +142,26 @@ impl Program {
         let service = service.map_err(|error: ServiceError| EmbedError::Start(error.to_string()))?;
         let entry =
             entry.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or(EmbedError::NoTraces)?;
-        Ok(Embedded { service, entry })
+        Ok(Embedded { service, entry, coordinator })
     }
+}
+
+/// What its first coordinator decides through.
+fn coordinator(settings: &Settings) -> Option<CoordinatorLink> {
+    settings.extension_order.iter().find_map(|id| settings.extensions.get(id)?.profile.coordinator.clone())
+}
+
+/// Lets agents find their coordinator through `loopback`.
+fn connect_agents(settings: &mut Settings, loopback: Option<&Loopback>) -> Result<(), EmbedError> {
+    let used: BTreeSet<_> =
+        settings.pipelines.iter().flat_map(|pipeline| &pipeline.processors).cloned().collect();
+    for (id, processor) in &mut settings.processors {
+        if let Some(config) = processor.profile.agent.take().filter(|_| used.contains(id)) {
+            let coordinators = loopback.ok_or(EmbedError::NoCoordinator)?.members();
+            processor.start = retroactive_agent(RetroactiveConfig { coordinators, ..config });
+        }
+    }
+    Ok(())
 }
 
 /// Lets one receiver feed every pipeline, and returns where it leaves their entry when it starts.
@@ -134,6 +203,13 @@ impl Embedded {
     #[must_use]
     pub fn entry(&self) -> Arc<dyn Consumer> {
         Arc::clone(&self.entry)
+    }
+
+    /// Where agents reach its coordinator, if it has one; `tap` sees what they tell each other. To be asked for once.
+    #[must_use]
+    pub fn coordinator(&self, tap: Arc<Wiretap>) -> Option<Loopback> {
+        let link = self.coordinator.clone()?;
+        Some(Loopback::start(link, self.service.budget(), tap))
     }
 
     /// Bytes that everything which waits holds now, of the process's budget.
@@ -205,6 +281,27 @@ mod tests {
         assert_eq!(spans, 1);
         assert!((Duration::from_secs(10)..Duration::from_millis(10_100)).contains(&after), "{after:?}");
         embedded.stop().await;
+    }
+
+    #[test]
+    fn an_outline_names_what_is_connected_to_others() {
+        let outline = Program::read([TAIL]).unwrap().outline();
+        assert_eq!(outline, Outline { pipelines: vec!["traces".to_owned()], ..Outline::default() });
+        let gateway = "yaml:{extensions: {retroactive_coordinator/a: }, processors: {tail_sampling: {coordinator: \
+            retroactive_coordinator/a}}, service: {extensions: [retroactive_coordinator/a]}}";
+        let outline = Program::read([TAIL, gateway]).unwrap().outline();
+        assert_eq!(outline.coordinators, ["retroactive_coordinator/a"]);
+        let agent = "yaml:{processors: {retroactive_sampling/b: {coordinators: {endpoints: ['a:1']}}}, service: \
+            {pipelines: {traces: {processors: [retroactive_sampling/b]}}}}";
+        assert_eq!(Program::read([TAIL, agent]).unwrap().outline().agents, ["retroactive_sampling/b"]);
+    }
+
+    #[tokio::test]
+    async fn agents_need_a_coordinator() {
+        let agent = "yaml:{processors: {retroactive_sampling: {coordinators: {endpoints: ['a:1']}}}, service: \
+            {pipelines: {traces: {processors: [retroactive_sampling]}}}}";
+        let started = Program::read([TAIL, agent]).unwrap().start(Arc::new(Log::default())).await;
+        assert!(matches!(started, Err(EmbedError::NoCoordinator)));
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl CoordinatorExtension {
 }
 
 /// Joins agents to the sampler that has joined the link, for as long as there is one.
-async fn coordinate(link: CoordinatorLink, mut seen: mpsc::Receiver<Attendance>) {
+pub(crate) async fn coordinate(link: CoordinatorLink, mut seen: mpsc::Receiver<Attendance>) {
     let mut waiting = link.waiting.lock().await;
     while let Some(Sampler { mut port, program }) = waiting.recv().await {
         let coordination = port.coordination();

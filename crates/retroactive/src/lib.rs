@@ -3,7 +3,7 @@
 //! Agents and coordinators are state machines ([`forebay_samplers::retroactive`]) that know of each other's messages
 //! and not of networks. Here is the network: what messages look like as bytes ([`wire`]), an agent's connection to
 //! a coordinator ([`Session`]), a coordinator's connections to agents ([`Coordinator`]), and which coordinators there
-//! are ([`Membership`]). `docs/retroactive-protocol.md` has the rules.
+//! are ([`Membership`]); [`Loopback`] does without. `docs/retroactive-protocol.md` has the rules.
 //!
 //! Both ends are channels. An agent hears ([`Heard`]) that it is connected, which gives it the sender of that
 //! connection's reports, then a program and decisions, and at last that it is not connected any more. A coordinator
@@ -17,6 +17,7 @@
 mod config;
 mod coordinator;
 mod handshake;
+mod loopback;
 mod membership;
 mod processor;
 mod server;
@@ -28,7 +29,8 @@ pub mod wire;
 pub use config::{RetroactiveConfig, StorageConfig};
 pub use coordinator::{CoordinatorExtension, CoordinatorLink, LinkError};
 pub use handshake::{AgentId, CoordinatorId, Hello, METHOD, VERSIONS, Welcome};
-pub use membership::{Member, MembersConfig, Membership, NameConfig};
+pub use loopback::{Direction, Loopback, Wiretap};
+pub use membership::{Member, MembersConfig, Membership, NameConfig, Reach};
 pub use processor::{Grant, RetroactiveProcessor};
 pub use server::{AgentHandle, AgentNumber, Attendance, Coordinator, CoordinatorConfig, FullError, What};
 pub use session::{Event, Heard, Identity, Session};

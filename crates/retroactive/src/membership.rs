@@ -16,13 +16,24 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use crate::loopback::Loopback;
+
 /// A coordinator that agents may connect to.
 #[derive(Clone, Debug)]
 pub struct Member {
     /// Its id for ownership: the endpoint as it is configured, or the address that a name has.
     pub address: Arc<str>,
     /// How to reach it.
-    pub channel: ChannelConfig,
+    pub reach: Reach,
+}
+
+/// How to reach a coordinator.
+#[derive(Clone, Debug)]
+pub enum Reach {
+    /// Over the network.
+    Channel(Box<ChannelConfig>),
+    /// In this process.
+    Loopback(Loopback),
 }
 
 /// Where coordinators are listed.
@@ -93,7 +104,7 @@ fn listed(table: &Table<'_>, endpoints: &[String], channel: &ChannelConfig) -> O
             table.error("endpoints", format!("`{endpoint}` is there twice"));
             return None;
         }
-        members.push(Member { address: endpoint.as_str().into(), channel });
+        members.push(Member { address: endpoint.as_str().into(), reach: Reach::Channel(Box::new(channel)) });
     }
     Some(MembersConfig::Listed(members))
 }
@@ -129,7 +140,7 @@ impl NameConfig {
         addresses.dedup();
         let member = |address: SocketAddr| {
             let channel = self.channel.with_address(&self.name(), address).ok()?;
-            Some(Member { address: address.to_string().into(), channel })
+            Some(Member { address: address.to_string().into(), reach: Reach::Channel(Box::new(channel)) })
         };
         addresses.into_iter().filter_map(member).collect()
     }

@@ -20,8 +20,9 @@ use tokio::sync::mpsc::error::SendError;
 use tokio::time::{Instant, timeout};
 use tonic::{Code, Status};
 
+pub(crate) use self::agent::Queue;
 pub use self::agent::{AgentHandle, FullError};
-use self::bounds::Bounds;
+pub(crate) use self::bounds::Bounds;
 use crate::handshake::{CoordinatorId, Hello, METHOD, VERSIONS, Welcome};
 use crate::wire::message::{FromAgent, decode_from_agent, encode_welcome};
 use crate::wire::{MAX_MESSAGE, MessageError};
@@ -72,7 +73,7 @@ pub struct Coordinator {
 }
 
 /// Serves agents.
-struct Service {
+pub(crate) struct Service {
     id: CoordinatorId,
     budget: Budget,
     next: AtomicU32,
@@ -81,7 +82,7 @@ struct Service {
 }
 
 /// Says that an agent has left, whatever becomes of what serves it.
-struct Leaving {
+pub(crate) struct Leaving {
     number: AgentNumber,
     permit: Option<mpsc::OwnedPermit<Attendance>>,
 }
@@ -119,9 +120,7 @@ impl Coordinator {
         id: CoordinatorId,
         budget: &Budget,
     ) -> Result<(Self, mpsc::Receiver<Attendance>), StartError> {
-        let (seen, receiver) = mpsc::channel(SEEN);
-        let (budget_of_service, next, logged) = (budget.clone(), AtomicU32::new(0), Throttle::new());
-        let service = Service { id, budget: budget_of_service, next, seen, logged };
+        let (service, receiver) = Service::new(id, budget);
         let server = Server::new();
         let address = server.streams(owner, &config.grpc, config.tokens.clone(), budget, service).await?;
         Ok((Self { server, address }, receiver))
@@ -162,6 +161,13 @@ impl Streams for Service {
 }
 
 impl Service {
+    /// One on behalf of the coordinator `id`, and what it will see.
+    pub(crate) fn new(id: CoordinatorId, budget: &Budget) -> (Self, mpsc::Receiver<Attendance>) {
+        let (seen, receiver) = mpsc::channel(SEEN);
+        let next = AtomicU32::new(0);
+        (Self { id, budget: budget.clone(), next, seen, logged: Throttle::new() }, receiver)
+    }
+
     async fn attend(&self, hello: Hello, mut incoming: Incoming, outgoing: &Outgoing) -> Result<(), Status> {
         let version = VERSIONS.iter().copied().filter(|version| hello.versions.contains(version)).max();
         let version = version.ok_or_else(|| {
@@ -171,17 +177,22 @@ impl Service {
         })?;
         let gone = |_| Status::unavailable("the agent is gone or does not read");
         outgoing.send(&encode_welcome(&Welcome { version, coordinator: self.id })).await.map_err(gone)?;
-        let joined = self.seen.reserve().await.map_err(stopped)?;
-        let permit = self.seen.clone().reserve_owned().await.map_err(stopped)?;
-        let number = AgentNumber(self.next.fetch_add(1, Ordering::Relaxed));
-        let (handle, queue) = agent::queue(&self.budget);
+        let (number, queue, _leaving) = self.join(hello).await?;
         let bounds = Bounds::new(queue.settled());
-        joined.send(Attendance { agent: number, what: What::Joined(hello, handle) });
-        let _leaving = Leaving { number, permit: Some(permit) };
         tokio::select! {
             ended = self.receive(number, &mut incoming, bounds) => ended,
             ended = queue.send_to(outgoing) => ended,
         }
+    }
+
+    /// Lets an agent join: its number, what it is to be told, and what says that it has left when it is dropped.
+    pub(crate) async fn join(&self, hello: Hello) -> Result<(AgentNumber, Queue, Leaving), Status> {
+        let joined = self.seen.reserve().await.map_err(stopped)?;
+        let permit = self.seen.clone().reserve_owned().await.map_err(stopped)?;
+        let number = AgentNumber(self.next.fetch_add(1, Ordering::Relaxed));
+        let (handle, queue) = agent::queue(&self.budget);
+        joined.send(Attendance { agent: number, what: What::Joined(hello, handle) });
+        Ok((number, queue, Leaving { number, permit: Some(permit) }))
     }
 
     /// Hands on what an agent reports until it has no more to say.
@@ -192,20 +203,30 @@ impl Service {
         mut bounds: Bounds,
     ) -> Result<(), Status> {
         while let Some(received) = incoming.next().await? {
-            let FromAgent::Report(report) = decode_from_agent(&received.message).map_err(malformed)? else {
-                return Err(Status::invalid_argument("there is a second hello"));
-            };
-            bounds.admit(report.window(), Instant::now())?;
-            let room = self.budget.reserve_within(report.size(), PATIENCE).await;
-            let mut charge = room.map_err(|over| Status::unavailable(over.to_string()))?;
-            let report = report.decode().map_err(malformed)?;
-            let values: usize = report.pieces.iter().map(|piece| piece.values.capacity()).sum();
-            charge.resize(charge.bytes() + values);
+            let what = self.read(&received.message, &mut bounds).await?;
             drop(received);
-            let seen = Attendance { agent, what: What::Report { report, charge } };
-            self.seen.send(seen).await.map_err(stopped)?;
+            self.see(Attendance { agent, what }).await?;
         }
         Ok(())
+    }
+
+    /// Reads a report once there is room for it.
+    pub(crate) async fn read(&self, message: &[u8], bounds: &mut Bounds) -> Result<What, Status> {
+        let FromAgent::Report(report) = decode_from_agent(message).map_err(malformed)? else {
+            return Err(Status::invalid_argument("there is a second hello"));
+        };
+        bounds.admit(report.window(), Instant::now())?;
+        let room = self.budget.reserve_within(report.size(), PATIENCE).await;
+        let mut charge = room.map_err(|over| Status::unavailable(over.to_string()))?;
+        let report = report.decode().map_err(malformed)?;
+        let values: usize = report.pieces.iter().map(|piece| piece.values.capacity()).sum();
+        charge.resize(charge.bytes() + values);
+        Ok(What::Report { report, charge })
+    }
+
+    /// Shows what has become of an agent.
+    pub(crate) async fn see(&self, seen: Attendance) -> Result<(), Status> {
+        self.seen.send(seen).await.map_err(stopped)
     }
 }
 

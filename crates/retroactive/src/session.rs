@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::handshake::{AgentId, CoordinatorId, Hello, METHOD, VERSIONS, Welcome};
-use crate::membership::Member;
+use crate::membership::{Member, Reach};
 use crate::wire::message::{FromCoordinator, decode_from_coordinator, encode_hello, encode_report};
 use crate::wire::{MAX_MESSAGE, MessageError};
 
@@ -108,10 +108,32 @@ impl Session {
         identity: Identity,
         heard: mpsc::Sender<Heard>,
     ) -> Result<Self, BuildError> {
-        let channel = StreamChannel::new(&member.channel, HANDSHAKE, MAX_MESSAGE)?;
         let address = Arc::clone(&member.address);
-        let attending = Attending { address, channel, identity, program: None, heard };
-        Ok(Self { task: tokio::spawn(attending.run()) })
+        let task = match &member.reach {
+            Reach::Channel(config) => {
+                let channel = StreamChannel::new(config, HANDSHAKE, MAX_MESSAGE)?;
+                tokio::spawn(Attending { address, channel, identity, program: None, heard }.run())
+            }
+            Reach::Loopback(loopback) => {
+                let attending = loopback.clone().attend(address, identity, heard);
+                tokio::spawn(async move {
+                    let ended = attending.await;
+                    tracing::debug!(error = %ended, "an agent of this process has no coordinator any more");
+                })
+            }
+        };
+        Ok(Self { task })
+    }
+}
+
+impl Event {
+    /// What a coordinator has said after its welcome; `None` if it is another one.
+    pub(crate) fn of(said: FromCoordinator) -> Option<Self> {
+        match said {
+            FromCoordinator::Program(program, id) => Some(Self::Program(Box::new(program), id)),
+            FromCoordinator::Decisions(decisions) => Some(Self::Decisions(decisions)),
+            FromCoordinator::Welcome(_) => None,
+        }
     }
 }
 
@@ -183,18 +205,17 @@ impl Attending {
     async fn hear(&mut self, mut incoming: Incoming) -> Ended {
         loop {
             let event = match incoming.next().await {
-                Ok(Some(message)) => match decode_from_coordinator(&message) {
-                    Ok(FromCoordinator::Program(program, id)) => {
-                        self.program = Some(id);
-                        Event::Program(Box::new(program), id)
-                    }
-                    Ok(FromCoordinator::Decisions(decisions)) => Event::Decisions(decisions),
-                    Ok(FromCoordinator::Welcome(_)) => return Ended::Order("there is a second welcome"),
+                Ok(Some(message)) => match decode_from_coordinator(&message).map(Event::of) {
+                    Ok(Some(event)) => event,
+                    Ok(None) => return Ended::Order("there is a second welcome"),
                     Err(error) => return error.into(),
                 },
                 Ok(None) => return Ended::Closed,
                 Err(error) => return error.into(),
             };
+            if let Event::Program(_, id) = event {
+                self.program = Some(id);
+            }
             if let Err(unheard) = self.tell(event).await {
                 return unheard;
             }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use forebay_config::read_str;
-use forebay_exporter::grpc::{Incoming, Outgoing, StreamChannel};
+use forebay_exporter::grpc::{ChannelConfig, Incoming, Outgoing, StreamChannel};
 use forebay_otlp::TraceId;
 use forebay_otlp::threshold::Threshold;
 use forebay_pipeline::Budget;
@@ -24,7 +24,8 @@ use crate::wire::message::{encode_hello, encode_report, encode_welcome};
 use crate::wire::program;
 use crate::{
     AgentHandle, AgentId, AgentNumber, Attendance, Coordinator, CoordinatorConfig, CoordinatorId, Event,
-    Heard, Hello, Identity, METHOD, Member, MembersConfig, Membership, Session, VERSIONS, Welcome, What,
+    Heard, Hello, Identity, METHOD, Member, MembersConfig, Membership, Reach, Session, VERSIONS, Welcome,
+    What,
 };
 
 /// Longer than anything here takes.
@@ -45,6 +46,13 @@ fn member(yaml: &str) -> Member {
     membership.members().borrow()[0].clone()
 }
 
+fn channel(member: &Member) -> &ChannelConfig {
+    match &member.reach {
+        Reach::Channel(channel) => channel,
+        Reach::Loopback(_) => panic!("{member:?}"),
+    }
+}
+
 fn plain(coordinator: &Coordinator) -> Member {
     member(&format!("{{endpoints: ['{}'], tls: {{insecure: true}}}}", coordinator.address().unwrap()))
 }
@@ -57,7 +65,7 @@ fn session(member: &Member, name: &str) -> (Session, mpsc::Receiver<Heard>) {
 
 /// A client that says whatever it likes.
 async fn raw(member: &Member) -> (Outgoing, Incoming) {
-    StreamChannel::new(&member.channel, LONG, 1 << 20).unwrap().open(METHOD).await.unwrap()
+    StreamChannel::new(channel(member), LONG, 1 << 20).unwrap().open(METHOD).await.unwrap()
 }
 
 async fn next<T>(receiver: &mut mpsc::Receiver<T>) -> T {
@@ -206,14 +214,14 @@ async fn tls_and_a_token_open_the_door_and_nothing_less() {
         (", headers: {authorization: Bearer wrong}", false),
         (", headers: {authorization: Bearer other}", true),
     ] {
-        let channel = StreamChannel::new(&open(headers).channel, LONG, 1 << 20).unwrap();
+        let channel = StreamChannel::new(channel(&open(headers)), LONG, 1 << 20).unwrap();
         match channel.open(METHOD).await {
             Ok(_) => assert!(admitted, "{headers}"),
             Err(error) => assert!(!admitted && error.to_string().contains("UNAUTHENTICATED"), "{error}"),
         }
     }
     let plaintext = member(&format!("{{endpoints: ['{address}'], tls: {{insecure: true}}}}"));
-    assert!(StreamChannel::new(&plaintext.channel, LONG, 1 << 20).unwrap().open(METHOD).await.is_err());
+    assert!(StreamChannel::new(channel(&plaintext), LONG, 1 << 20).unwrap().open(METHOD).await.is_err());
 
     let (_session, mut heard) = session(&open(", headers: {authorization: Bearer secret}"), "a");
     let (_, _, handle) = joined(&mut seen).await;

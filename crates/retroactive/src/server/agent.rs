@@ -28,7 +28,7 @@ pub struct AgentHandle {
 pub struct FullError;
 
 /// The other end of a handle.
-pub(super) struct Queue {
+pub(crate) struct Queue {
     messages: mpsc::Receiver<Queued>,
     cut: mpsc::Receiver<String>,
     shared: Arc<Shared>,
@@ -111,8 +111,20 @@ impl AgentHandle {
 
 impl Queue {
     /// The last window that the agent was told is settled.
-    pub(super) fn settled(&self) -> Arc<AtomicU64> {
+    pub(crate) fn settled(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.shared.settled)
+    }
+
+    /// Waits for the next message to the agent; `None` when nobody has anything to tell any more, or it is cut off.
+    pub(crate) async fn next(&mut self) -> Option<Vec<u8>> {
+        tokio::select! {
+            queued = self.messages.recv() => {
+                let message = queued?.message;
+                self.shared.bytes.fetch_sub(message.len(), Ordering::Relaxed);
+                Some(message)
+            }
+            _ = self.cut.recv() => None,
+        }
     }
 
     /// Sends what is told until nobody has anything to tell any more.

@@ -16,7 +16,7 @@ const BURST: f64 = 100.0;
 
 /// What is to be known of an agent's reports to bound them.
 #[derive(Debug)]
-pub(super) struct Bounds {
+pub(crate) struct Bounds {
     /// The last window that was reported.
     last: u64,
     /// Windows that were not settled when last looked at.
@@ -29,12 +29,12 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    pub(super) fn new(settled: Arc<AtomicU64>) -> Self {
+    pub(crate) fn new(settled: Arc<AtomicU64>) -> Self {
         Self { last: 0, open: VecDeque::new(), settled, tokens: BURST, at: None }
     }
 
     /// Whether the report of a window may come now.
-    pub(super) fn admit(&mut self, window: u64, now: Instant) -> Result<(), Status> {
+    pub(crate) fn admit(&mut self, window: u64, now: Instant) -> Result<(), Status> {
         if window <= self.last {
             return Err(Status::invalid_argument(format!("window {window} comes after {}", self.last)));
         }
