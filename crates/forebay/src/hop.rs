@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// Passes connections on until it is dropped.
@@ -15,6 +16,7 @@ use tokio::task::JoinSet;
 pub struct Hop {
     address: SocketAddr,
     counts: Arc<Counts>,
+    cut: watch::Sender<bool>,
     _accepting: JoinSet<()>,
 }
 
@@ -36,15 +38,21 @@ impl Hop {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let counts = Arc::new(Counts::default());
+        let (cut, is_cut) = watch::channel(false);
         let mut accepting = JoinSet::new();
-        accepting.spawn(accept(listener, target, Arc::clone(&counts)));
-        Ok(Self { address, counts, _accepting: accepting })
+        accepting.spawn(accept(listener, target, Arc::clone(&counts), is_cut));
+        Ok(Self { address, counts, cut, _accepting: accepting })
     }
 
     /// Where it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Cuts the link, or mends it. While it is cut, connections end, and new ones end at once.
+    pub fn set_cut(&self, cut: bool) {
+        self.cut.send_replace(cut);
     }
 
     /// Bytes towards the target, and bytes back, since the last call.
@@ -55,10 +63,23 @@ impl Hop {
     }
 }
 
-async fn accept(listener: TcpListener, target: SocketAddr, counts: Arc<Counts>) {
+async fn accept(
+    listener: TcpListener,
+    target: SocketAddr,
+    counts: Arc<Counts>,
+    is_cut: watch::Receiver<bool>,
+) {
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
-        connections.spawn(connect(client, target, Arc::clone(&counts)));
+        let (counts, mut is_cut) = (Arc::clone(&counts), is_cut.clone());
+        connections.spawn(async move {
+            tokio::select! {
+                biased;
+                // An error says that the hop is gone.
+                _ = is_cut.wait_for(|cut| *cut) => {}
+                () = connect(client, target, counts) => {}
+            }
+        });
     }
 }
 
@@ -80,4 +101,30 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, bytes: &AtomicU64
     }
     // Whoever is gone has no use for a goodbye.
     let _ = to.shutdown().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_cut_link_carries_nothing_until_it_is_mended() {
+        let target = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let hop = Hop::to(target.local_addr().unwrap()).await.unwrap();
+        let mut client = TcpStream::connect(hop.address()).await.unwrap();
+        let (mut server, _) = target.accept().await.unwrap();
+        client.write_all(b"abc").await.unwrap();
+        server.read_exact(&mut [0; 3]).await.unwrap();
+        assert_eq!(hop.take(), (3, 0));
+        hop.set_cut(true);
+        assert!(matches!(client.read(&mut [0; 1]).await, Ok(0) | Err(_)));
+        let mut refused = TcpStream::connect(hop.address()).await.unwrap();
+        assert!(matches!(refused.read(&mut [0; 1]).await, Ok(0) | Err(_)));
+        hop.set_cut(false);
+        let mut client = TcpStream::connect(hop.address()).await.unwrap();
+        let (mut server, _) = target.accept().await.unwrap();
+        server.write_all(b"d").await.unwrap();
+        client.read_exact(&mut [0; 1]).await.unwrap();
+        assert_eq!(hop.take(), (0, 1));
+    }
 }
