@@ -31,8 +31,7 @@ use crate::{
     compare::{Kept, TraceId},
     grpc::{OtlpService, RawClient},
     proc,
-    process::Process,
-    run::free_addresses,
+    process::{Process, free_addresses},
     sink::trace_id,
     walk::for_each_span,
 };
@@ -193,7 +192,7 @@ impl Fleet {
             backend,
         };
         for number in 0..options.agents {
-            let [listen, _] = free_addresses()?;
+            let [listen] = free_addresses()?;
             let yaml = if arrangement.is_retroactive() {
                 let hops = (Hop::to(coordinator).await?, Hop::to(backend_address).await?);
                 let yaml = retroactive_agent(listen, hops.0.address(), hops.1.address());

@@ -8,10 +8,7 @@
 pub mod budgets;
 pub mod compare;
 pub mod fleet;
-pub mod grpc;
 pub mod load;
-pub mod proc;
-pub mod process;
 pub mod report;
 pub mod run;
 pub mod sink;
@@ -19,5 +16,4 @@ pub mod strategies;
 pub mod template;
 mod walk;
 
-/// What the binaries print when something outside them fails.
-pub type Error = Box<dyn std::error::Error + Send + Sync>;
+pub use sampler_bench::live::{Error, grpc, proc, process};

@@ -8,7 +8,7 @@ use std::{
     env, fmt,
     fs::{self, File},
     io::BufReader,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -23,7 +23,7 @@ use crate::{
     Error,
     compare::Kept,
     load, proc,
-    process::{Process, pinned},
+    process::{Process, free_addresses, pinned},
 };
 
 mod backend;
@@ -368,13 +368,6 @@ fn sibling(name: &str) -> Result<PathBuf, Error> {
         );
     }
     Ok(path)
-}
-
-/// Two addresses on loopback where nobody listens.
-pub(crate) fn free_addresses() -> Result<[SocketAddr; 2], Error> {
-    // Both are held before either is let go, so they differ.
-    let held = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
-    Ok([held[0].local_addr()?, held[1].local_addr()?])
 }
 
 fn mib(bytes: u64) -> f64 {

@@ -5,10 +5,10 @@ use std::{fs::File, path::PathBuf, process::ExitCode};
 use clap::Parser;
 use forebay_benches::{
     Error,
-    proc::Machine,
     report::Group,
     run::{Bench, Case, Load, Measurement, Scenario, System, config},
 };
+use sampler_bench::machine::Machine;
 use serde::Serialize;
 
 /// Compare Forebay with the OpenTelemetry Collector: same configuration, same load, one core each.

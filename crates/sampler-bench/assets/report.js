@@ -217,6 +217,30 @@ function faults() {
   table(section, ["strategy", ...kinds.map(([kind, count]) => `${kind} (${count})`)], rows);
 }
 
+// Processes beside their simulation.
+function live() {
+  const section = byId("live");
+  section.hidden = !results.live?.length;
+  if (section.hidden) return;
+  const shown = ["anomaly_recall", "completeness", "network_ratio", "egress_ratio", "decision_latency_p50", "decision_latency_p99"];
+  const milliseconds = (seconds) => `${(seconds * 1000).toFixed(1)} ms`;
+  const off = (hop) => `${hop.name} ${((hop.simulated / Math.max(hop.live, 1) - 1) * 100).toFixed(1)} %`;
+  const rows = results.live.map((run) => [
+    run.strategy,
+    run.system,
+    run.faults.join(", ") || "none",
+    ...shown.map((name) => format(run.metrics[name], metrics.get(name).unit)),
+    run.components.map((tier) => `${tier.name} ${format(tier.cpu_ns_per_span, "nanoseconds")}`).join(", "),
+    run.components.map((tier) => `${tier.name} ${format(tier.peak_rss, "bytes")}`).join(", "),
+    `${milliseconds(run.export.p50)} / ${milliseconds(run.export.p99)}`,
+    `${milliseconds(run.export.direct_p50)} / ${milliseconds(run.export.direct_p99)}`,
+    run.difference ? `${run.difference.only_simulated} / ${run.difference.only_live} / ${run.difference.both}` : "–",
+    run.difference ? run.difference.hops.map(off).join(", ") : "–",
+  ].map((text) => make("td", { textContent: text })));
+  table(section, ["strategy", "run by", "faults", ...shown.map((name) => heading(metrics.get(name))), "CPU per span", "peak RSS",
+    "export p50 / p99", "directly to the store", "kept by the simulation only / processes only / both", "simulated bytes against wire"], rows);
+}
+
 function members() {
   return results.sweep.filter((strategy) => strategy.knob?.family === byId("family").value)
     .sort((a, b) => a.knob.value - b.knob.value);
@@ -298,8 +322,7 @@ function methods() {
     `Each strategy was run ${results.seeds} times (seeds ${results.first_seed} to ${results.first_seed + results.seeds - 1}), each time
      with other trace ids and otherwise the same traffic: what varies is what sampling leaves to chance. Each mark of a slider was
      run fewer times. Intervals are Student's, at 95 %. A mean error that is four standard errors or more from zero is called biased, if there are 200 seeds or more to tell.`,
-    `The samplers are Forebay's own, run in virtual time: each service instance with an agent of its own where there are agents,
-     and one gateway. CPU time and memory are those of the samplers, without network, parsing and compression; only CPU time, and money
+    `The samplers are Forebay's own, run in virtual time: agents where the configurations have some, and one gateway. CPU time and memory are those of the samplers, without network, parsing and compression; only CPU time, and money
      with it, depends on the machine.`,
     `Prices, in any one currency: ${Object.entries(prices).map(([what, price]) => `${what.replaceAll("_", " ")} ${price}`).join(", ")}.
      A month is one of such traffic.`,
@@ -347,6 +370,7 @@ function begin() {
   byId("x").onchange = pareto;
   byId("y").onchange = pareto;
   summary();
+  live();
   faults();
   byId("whatif").hidden = results.sweep.length === 0;
   if (results.sweep.length) {

@@ -1,11 +1,14 @@
 //! What the command line asks for.
 
 mod generate;
+mod live;
+mod record;
 mod run;
 mod strategies;
 
 use std::io::{Write, stderr, stdout};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::Workload;
 use crate::assert::Assertion;
@@ -29,8 +32,10 @@ const FAILED: u8 = 2;
 pub fn dispatch(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Live(arguments) => live::live(&arguments),
         Command::Compare(arguments) => compare(&arguments),
         Command::Tune(arguments) => run::tune(&arguments),
+        Command::Record(arguments) => record::record(&arguments),
         Command::Generate(arguments) => generate::generate(&arguments),
         Command::Inspect(arguments) => inspect(&arguments),
     };
@@ -47,11 +52,15 @@ fn say(text: &str) {
 }
 
 fn load(arguments: &WorkloadArguments) -> Result<Workload, Error> {
+    let time_limit =
+        arguments.seconds.map_or(Duration::MAX, |seconds| Duration::from_secs(u64::from(seconds)));
     let workload = if arguments.traces.is_empty() {
-        Description::load(&arguments.workload)?.generate(arguments.workload_seed, arguments.span_limit)
+        let mut description = Description::load(&arguments.workload)?;
+        description.duration = description.duration.min(time_limit);
+        description.generate(arguments.workload_seed, arguments.span_limit)
     } else {
         let (traces, labels) = (arguments.traces.clone(), arguments.labels.clone());
-        Input { traces, labels, span_limit: arguments.span_limit }.read()?
+        Input { traces, labels, span_limit: arguments.span_limit, time_limit }.read()?
     };
     if workload.requests.is_empty() {
         let odd: Vec<_> = workload.oddities.met().map(|(what, count)| format!("{count} {what}")).collect();

@@ -23,13 +23,10 @@ pub const METRICS: &[Metric] = &[
         title: "bytes leaving the services' hosts",
         unit: Unit::Share,
         better: Better::Lower,
-        formula: "bytes of the requests that leave the hosts of the services, from agents where there are some / bytes of \
-                  the requests that services send",
+        formula: "bytes of the requests and reports that leave the hosts of the services, from agents where there are \
+                  some / bytes of the requests that services send",
         source: "network overhead of Mint (ASPLOS 2025)",
-        compute: |_, outcome| {
-            let first = outcome.hops.first()?;
-            ratio(bytes(leaving(outcome)?), bytes(first))
-        },
+        compute: |_, outcome| ratio(leaving(outcome)?, bytes(outcome.hops.first()?)),
     },
     Metric {
         name: "stored_bytes_per_second",
@@ -86,6 +83,24 @@ pub const METRICS: &[Metric] = &[
         compute: |_, outcome| ratio(waits(outcome).sum(), outcome.kept.len() as f64),
     },
     Metric {
+        name: "decision_latency_p50",
+        title: "delay of kept traces, half of them",
+        unit: Unit::Seconds,
+        better: Better::Lower,
+        formula: "nearest-rank median of the same over S",
+        source: "defined here",
+        compute: |_, outcome| wait_quantile(outcome, 0.5),
+    },
+    Metric {
+        name: "decision_latency_p99",
+        title: "delay of kept traces, 99 of 100",
+        unit: Unit::Seconds,
+        better: Better::Lower,
+        formula: "nearest-rank 99th percentile of the same over S",
+        source: "defined here",
+        compute: |_, outcome| wait_quantile(outcome, 0.99),
+    },
+    Metric {
         name: "decision_latency_max",
         title: "longest delay of a kept trace",
         unit: Unit::Seconds,
@@ -114,10 +129,10 @@ pub const METRICS: &[Metric] = &[
     },
 ];
 
-/// What leaves the services' hosts: agents are on them, gateways are not.
-fn leaving(outcome: &Outcome) -> Option<&crate::simulate::HopCounts> {
-    let first = outcome.hops.first()?;
-    if first.name.ends_with("to agents") { outcome.hops.get(1) } else { Some(first) }
+/// Bytes that leave the services' hosts: agents are on them, gateways are not.
+fn leaving(outcome: &Outcome) -> Option<f64> {
+    let tier = if outcome.hops.first()?.name.ends_with("to agents") { "agents to " } else { "services to " };
+    Some(outcome.hops.iter().filter(|hop| hop.name.starts_with(tier)).map(bytes).sum())
 }
 
 fn bytes(hop: &crate::simulate::HopCounts) -> f64 {
@@ -128,15 +143,26 @@ fn waits(outcome: &Outcome) -> impl Iterator<Item = f64> {
     outcome.kept.iter().map(|kept| kept.waited.as_secs_f64())
 }
 
+/// The smallest delay that this share of the kept traces does not exceed.
+fn wait_quantile(outcome: &Outcome, share: f64) -> Option<f64> {
+    let mut waits: Vec<_> = waits(outcome).collect();
+    waits.sort_by(f64::total_cmp);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank among them")]
+    let rank = (share * waits.len() as f64).ceil() as usize;
+    waits.get(rank.saturating_sub(1)).copied()
+}
+
 fn ratio(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0).then(|| part / whole)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::Population;
-    use crate::simulate::HopCounts;
+    use crate::simulate::{HopCounts, Kept};
 
     fn outcome(hops: &[(&str, u64)]) -> Outcome {
         let hop =
@@ -156,9 +182,27 @@ mod tests {
         assert_eq!(value("egress_ratio", &both), Some(0.1));
         assert_eq!(value("network_ratio", &both), Some(0.5));
         assert_eq!(value("stored_bytes_per_second", &both), Some(1.0));
+        let retroactive = outcome(&[
+            ("services to agents", 100),
+            ("agents to coordinator", 2),
+            ("coordinator to agents", 1),
+            ("agents to store", 10),
+        ]);
+        assert_eq!(value("egress_ratio", &retroactive), Some(0.1));
+        assert_eq!(value("network_ratio", &retroactive), Some(0.12));
         let gateway = outcome(&[("services to gateway", 100), ("gateway to store", 10)]);
         assert_eq!(value("network_ratio", &gateway), Some(1.0));
         assert_eq!(value("stored_compressed_per_second", &gateway), None);
+    }
+
+    #[test]
+    fn by_hand_delays_of_one_to_a_hundred_seconds() {
+        let kept = |waited| Kept { waited: Duration::from_secs(waited), ..Kept::default() };
+        let outcome = Outcome { kept: (1..=100).rev().map(kept).collect(), ..Outcome::default() };
+        assert_eq!(value("decision_latency_p50", &outcome), Some(50.0));
+        assert_eq!(value("decision_latency_p99", &outcome), Some(99.0));
+        assert_eq!(value("decision_latency_max", &outcome), Some(100.0));
+        assert_eq!(value("decision_latency_p99", &Outcome::default()), None);
     }
 
     #[test]

@@ -8,12 +8,13 @@
 
 mod frames;
 mod jaeger;
-mod labels;
+pub mod labels;
 mod lines;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use flate2::bufread::MultiGzDecoder;
 use thiserror::Error;
@@ -46,6 +47,8 @@ pub struct Input {
     pub labels: Option<PathBuf>,
     /// How many spans to hold at most.
     pub span_limit: usize,
+    /// How much to take, from the first request on.
+    pub time_limit: Duration,
 }
 
 /// A request may be this long; the longest that others send are a quarter of it.
@@ -62,7 +65,7 @@ impl Input {
     /// # Errors
     /// When a file cannot be opened, or ends in the middle of what is compressed.
     pub fn read(&self) -> Result<Workload, InputError> {
-        let mut builder = WorkloadBuilder::new(self.span_limit);
+        let mut builder = WorkloadBuilder::new(self.span_limit).with_time_limit(self.time_limit);
         for (number, path) in (0..).zip(&self.traces) {
             read_file(path, number, &mut builder).map_err(at(path))?;
         }
@@ -85,8 +88,15 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> InputError + use<'_> {
 }
 
 fn read_file(path: &Path, number: u32, builder: &mut WorkloadBuilder) -> io::Result<()> {
-    let reader = decompressed(BufReader::with_capacity(PEEK, File::open(path)?))?;
-    read(reader, number, builder)
+    read_from(BufReader::with_capacity(PEEK, File::open(path)?), number, builder)
+}
+
+/// Adds what `reader` has, in whichever form; `file` is the file's number.
+///
+/// # Errors
+/// Those of reading, and of what is compressed and is cut short.
+pub fn read_from(reader: impl BufRead + 'static, file: u32, builder: &mut WorkloadBuilder) -> io::Result<()> {
+    read(decompressed(reader)?, file, builder)
 }
 
 fn read(mut reader: Box<dyn BufRead>, file: u32, builder: &mut WorkloadBuilder) -> io::Result<()> {

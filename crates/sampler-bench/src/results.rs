@@ -1,5 +1,6 @@
 //! What is written down of a comparison.
 
+mod live;
 mod missed;
 mod table;
 
@@ -10,12 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::Knob;
 use crate::cost::Prices;
+use crate::live::LiveResult;
 use crate::machine::Machine;
 use crate::metric::{Better, Unit};
 use crate::simulate::HopCounts;
 use crate::statistics::Estimate;
 use crate::{Metric, Oddities, Workload, cost, quality};
 
+pub use live::live_summary;
 pub use missed::{MissedSpan, MissedTrace};
 pub use table::{format, summary};
 
@@ -44,6 +47,9 @@ pub struct Results {
     pub strategies: Vec<StrategyResult>,
     /// Members of families, for the sliders; of fewer seeds.
     pub sweep: Vec<StrategyResult>,
+    /// What processes did in real time.
+    #[serde(default)]
+    pub live: Vec<LiveResult>,
 }
 
 /// A workload in few numbers.
@@ -149,7 +155,7 @@ impl WorkloadSummary {
             spans: workload.spans(),
             bytes: workload.bytes(),
             seconds: workload.seconds(),
-            sources: workload.sources,
+            sources: workload.services.len(),
             types: population.kinds,
             labelled: population.labelled,
             anomalies,

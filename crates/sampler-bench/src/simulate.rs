@@ -2,8 +2,9 @@
 //!
 //! The pipelines are the real ones ([`forebay::embedded`]); between the services and the store there are no sockets but
 //! hops, which count. Tokio's clock is paused: while there is work it stands still, and when all wait it
-//! jumps to what comes next, so an hour takes as long as the work in it. Each service instance has an agent of its own;
-//! there is one gateway. What is measured of the machine, CPU time, is that of the thread without what the harness
+//! jumps to what comes next, so an hour takes as long as the work in it. Where agents run the strategy says
+//! ([`Placement`](crate::Placement)); there is one gateway. If it coordinates agents that sample retroactively, these send
+//! what they keep to the store themselves, and what both tell each other is made into bytes, counted and read again. What is measured of the machine, CPU time, is that of the thread without what the harness
 //! itself spends.
 
 mod hop;
@@ -14,15 +15,17 @@ use std::time::Duration;
 
 use forebay::embedded::{EmbedError, Embedded};
 use forebay_pipeline::{Batch, Consumer, Refusal};
+use forebay_retroactive::{Direction, Wiretap};
 use thiserror::Error;
 use tokio::runtime::Builder;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use self::hop::{Hop, Meter};
-use self::store::Store;
+use self::hop::{Hop, Link, Meter};
+use self::store::MeteredStore;
 use crate::{Strategy, Workload};
 
 pub use self::hop::HopCounts;
+pub(crate) use self::store::Store;
 
 /// What came of a run.
 #[derive(Clone, Debug, Default)]
@@ -122,7 +125,7 @@ struct Network {
     agents: Vec<Embedded>,
     gateway: Option<Embedded>,
     /// From the services to the store.
-    hops: Vec<Arc<hop::Link>>,
+    hops: Vec<Arc<Link>>,
     store: Arc<Store>,
     meter: Arc<Meter>,
 }
@@ -130,32 +133,48 @@ struct Network {
 impl Network {
     async fn start(strategy: &Strategy, workload: &Workload, run: Run) -> Result<Self, EmbedError> {
         let meter = Arc::new(Meter::default());
-        let store = Arc::new(Store::new(workload, run.seed, Arc::clone(&meter)));
-        let link = |name| Arc::new(hop::Link::new(name, run.compress));
-        let hop = |link: &Arc<hop::Link>, next: Arc<dyn Consumer>| -> Arc<dyn Consumer> {
+        let store = Arc::new(Store::new(workload, run.seed));
+        let link = |name| Arc::new(Link::new(name, run.compress));
+        let hop = |link: &Arc<Link>, next: Arc<dyn Consumer>| -> Arc<dyn Consumer> {
             Arc::new(Hop::new(Arc::clone(link), Arc::clone(&meter), next))
         };
-        let last = if strategy.gateway.is_some() { "gateway to store" } else { "agents to store" };
-        let mut hops = vec![link(last)];
-        let mut next = hop(&hops[0], Arc::clone(&store) as Arc<dyn Consumer>);
-        let mut gateway = None;
+        let last = |name| {
+            let link = link(name);
+            let store = MeteredStore { store: Arc::clone(&store), meter: Arc::clone(&meter) };
+            (hop(&link, Arc::new(store)), vec![link])
+        };
+        let Some(agent) = &strategy.agent else {
+            let (out, mut hops) = last("gateway to store");
+            let program = strategy.gateway.as_ref().ok_or(EmbedError::NoTraces)?;
+            let gateway = program.start(out).await?;
+            hops.insert(0, link("services to gateway"));
+            let entries = vec![hop(&hops[0], gateway.entry()); workload.services.len()];
+            return Ok(Self { entries, agents: Vec::new(), gateway: Some(gateway), hops, store, meter });
+        };
+        let (mut gateway, mut loopback) = (None, None);
+        let (mut out, mut hops) = last("agents to store");
         if let Some(program) = &strategy.gateway {
-            let started = program.start(next).await?;
-            let name = if strategy.agent.is_some() { "agents to gateway" } else { "services to gateway" };
-            hops.insert(0, link(name));
-            next = hop(&hops[0], started.entry());
+            let (decided, gateway_hops) = last("gateway to store");
+            let started = program.start(decided).await?;
+            let reports = [link("agents to coordinator"), link("coordinator to agents")];
+            loopback = started.coordinator(tap(reports.clone(), Arc::clone(&meter)));
+            if loopback.is_some() {
+                hops.splice(..0, reports);
+            } else {
+                hops = gateway_hops;
+                hops.insert(0, link("agents to gateway"));
+                out = hop(&hops[0], started.entry());
+            }
             gateway = Some(started);
         }
+        let first = link("services to agents");
+        let placed = strategy.placement.agents(workload);
         let mut agents = Vec::new();
-        let mut entries = vec![Arc::clone(&next); workload.sources];
-        if let Some(program) = &strategy.agent {
-            hops.insert(0, link("services to agents"));
-            for entry in &mut entries {
-                let agent = program.start(Arc::clone(&next)).await?;
-                *entry = hop(&hops[0], agent.entry());
-                agents.push(agent);
-            }
+        for _ in 0..placed.iter().max().map_or(0, |last| last + 1) {
+            agents.push(agent.start_in(Arc::clone(&out), loopback.as_ref()).await?);
         }
+        let entries = placed.iter().map(|&agent| hop(&first, agents[agent as usize].entry())).collect();
+        hops.insert(0, first);
         Ok(Self { entries, agents, gateway, hops, store, meter })
     }
 
@@ -192,7 +211,7 @@ impl Network {
             gateway.stop().await;
         }
         outcome.hops = self.hops.iter().map(|link| link.counts()).collect();
-        outcome.kept = self.store.kept();
+        outcome.kept = self.store.kept(begin);
         outcome.cpu = self.meter.spent();
         outcome
     }
@@ -207,6 +226,14 @@ impl Network {
         outcome.memory_peak = outcome.memory_peak.max(held);
         outcome.memory_mean += held as f64;
     }
+}
+
+/// Counts what agents and their coordinator tell each other.
+fn tap([up, down]: [Arc<Link>; 2], meter: Arc<Meter>) -> Arc<Wiretap> {
+    Arc::new(move |direction, message| {
+        let link = if direction == Direction::ToCoordinator { &up } else { &down };
+        meter.measure(|| link.count(message, 0));
+    })
 }
 
 /// Sends a batch, again while it is refused for now; whether it was taken.

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use forebay::embedded::{EmbedError, Program};
 use serde::{Deserialize, Serialize};
 
-use crate::Workload;
+use crate::{Placement, Workload};
 
 /// One way to sample.
 #[derive(Clone, Debug)]
@@ -21,7 +21,9 @@ pub struct Strategy {
     pub knob: Option<Knob>,
     /// The share of the traces that it was asked for.
     pub budget: Option<f64>,
-    /// What runs beside each service instance.
+    /// Where agents run.
+    pub placement: Placement,
+    /// What agents run.
     pub agent: Option<Program>,
     /// What all of them send to.
     pub gateway: Option<Program>,
@@ -47,6 +49,17 @@ pub struct Traffic {
     pub spans_per_second: f64,
     /// What one in twenty traces takes longer than, in milliseconds: where a dashboard would tell one to draw the line.
     pub slow_ms: u64,
+    /// How long a decision about a trace would wait, in seconds: as in every example.
+    pub decision_wait: u64,
+}
+
+/// Strategies that differ in a percentage.
+#[derive(Clone, Copy, Debug)]
+pub struct Family {
+    /// The member with a percentage.
+    pub member: fn(&Traffic, f64) -> Result<Strategy, EmbedError>,
+    /// Whether [`Traffic::slow_ms`] and [`Traffic::decision_wait`] matter to it.
+    pub has_symptoms: bool,
 }
 
 impl Traffic {
@@ -63,6 +76,7 @@ impl Traffic {
             traces_per_second: durations.len() as f64 / seconds,
             spans_per_second: workload.spans() as f64 / seconds,
             slow_ms: slow_ms.max(1),
+            decision_wait: DECISION_WAIT,
         }
     }
 }
@@ -82,7 +96,10 @@ pub fn builtin(traffic: &Traffic) -> Result<Vec<Strategy>, EmbedError> {
     all.push(tail(traffic, 5.0)?);
     all.push(adaptive_percentage(traffic, 10.0)?);
     all.push(adaptive_throughput(traffic, 10.0)?);
+    all.push(rules(10.0)?);
     all.push(head_then_tail(traffic, 25.0)?);
+    all.push(retroactive(traffic, 5.0)?);
+    all.push(head_then_retroactive(traffic, 25.0)?);
     Ok(all)
 }
 
@@ -91,24 +108,42 @@ pub fn builtin(traffic: &Traffic) -> Result<Vec<Strategy>, EmbedError> {
 /// # Errors
 /// As [`builtin`].
 pub fn sweep(traffic: &Traffic) -> Result<Vec<Strategy>, EmbedError> {
-    let mut all = Vec::new();
-    for percentage in [1.0, 2.0, 5.0, 10.0, 20.0, 50.0] {
-        all.push(head("equalizing", percentage)?);
-        all.push(rate_limited(traffic, percentage)?);
-        all.push(tail(traffic, percentage)?);
-        all.push(adaptive_percentage(traffic, percentage)?);
-        all.push(adaptive_throughput(traffic, percentage)?);
-        all.push(head_then_tail(traffic, percentage)?);
-    }
-    Ok(all)
+    let members = |percentage| FAMILIES.iter().map(move |family| (family.member)(traffic, percentage));
+    [1.0, 2.0, 5.0, 10.0, 20.0, 50.0].into_iter().flat_map(members).collect()
 }
 
+/// The families.
+pub const FAMILIES: [Family; 9] = [
+    Family { member: |_, percentage| head("equalizing", percentage), has_symptoms: false },
+    Family { member: rate_limited, has_symptoms: false },
+    Family { member: tail, has_symptoms: true },
+    Family { member: adaptive_percentage, has_symptoms: true },
+    Family { member: adaptive_throughput, has_symptoms: true },
+    Family { member: |_, percentage| rules(percentage), has_symptoms: false },
+    Family { member: head_then_tail, has_symptoms: true },
+    Family { member: retroactive, has_symptoms: true },
+    Family { member: head_then_retroactive, has_symptoms: true },
+];
+
+const DECISION_WAIT: u64 = 10;
 const MODES: [&str; 3] = ["hash_seed", "proportional", "equalizing"];
+/// Where agents find the gateway; in a simulation there is no other.
+const AGENT: &str = "{coordinators: {endpoints: ['gateway:4319'], tls: {insecure: true}}}";
+const COORDINATOR: &str = "yaml:{extensions: {retroactive_coordinator: }, processors: {tail_sampling: {coordinator: \
+                           retroactive_coordinator}}, service: {extensions: [retroactive_coordinator]}}";
 const FINGERPRINT: &str = r#"["resource.attributes[\"service.name\"]", "root.attributes[\"http.route\"]"]"#;
 
 impl Strategy {
     fn new(name: String, about: String) -> Self {
-        Self { name, about, knob: None, budget: None, agent: None, gateway: None }
+        Self {
+            name,
+            about,
+            knob: None,
+            budget: None,
+            placement: Placement::default(),
+            agent: None,
+            gateway: None,
+        }
     }
 
     fn with_knob(self, family: &str, parameter: &str, value: f64) -> Self {
@@ -119,11 +154,21 @@ impl Strategy {
     }
 
     fn at_gateway(self, processor: &str, settings: &str) -> Result<Self, EmbedError> {
-        Ok(Self { gateway: Some(program(processor, settings)?), ..self })
+        Ok(Self { gateway: Some(program(&[(processor, settings)])?), ..self })
     }
 
     fn at_agents(self, processor: &str, settings: &str) -> Result<Self, EmbedError> {
-        Ok(Self { agent: Some(program(processor, settings)?), ..self })
+        Ok(Self { agent: Some(program(&[(processor, settings)])?), ..self })
+    }
+
+    /// Agents that sample retroactively, after other `processors`, and a gateway with these settings of `tail_sampling`.
+    fn retroactive(self, processors: &[(&str, &str)], decider: &str) -> Result<Self, EmbedError> {
+        let gateway = format!("yaml:{}", with_processors(&[("tail_sampling", decider)]));
+        Ok(Self {
+            agent: Some(program(&[processors, &[("retroactive_sampling", AGENT)]].concat())?),
+            gateway: Some(Program::read([&gateway, COORDINATOR])?),
+            ..self
+        })
     }
 
     /// Its configurations as YAML, for people.
@@ -140,21 +185,24 @@ impl Strategy {
     }
 }
 
-/// A configuration with one processor, or none.
-fn program(processor: &str, settings: &str) -> Result<Program, EmbedError> {
-    let (processors, named) = if processor.is_empty() {
-        (String::new(), String::new())
-    } else {
-        (format!("processors: {{{processor}: {settings}}}\n"), format!(" processors: [{processor}],"))
-    };
-    Program::read([format!(
-        "yaml:receivers: {{otlp: {{protocols: {{grpc: }}}}}}\n{processors}exporters: {{nop: }}\n\
-         service: {{pipelines: {{traces: {{receivers: [otlp],{named} exporters: [nop]}}}}}}"
-    )])
+/// A configuration with these processors.
+fn program(processors: &[(&str, &str)]) -> Result<Program, EmbedError> {
+    Program::read([format!("yaml:{}", with_processors(processors))])
+}
+
+fn with_processors(processors: &[(&str, &str)]) -> String {
+    let names: Vec<_> = processors.iter().map(|(name, _)| *name).collect();
+    let settings: Vec<_> = processors.iter().map(|(name, settings)| format!("{name}: {settings}")).collect();
+    let (names, settings) = (names.join(", "), settings.join(", "));
+    format!(
+        "receivers: {{otlp: {{protocols: {{grpc: }}}}}}\nprocessors: {{{settings}}}\nexporters: {{nop: }}\n\
+         service: {{pipelines: {{traces: {{receivers: [otlp], processors: [{names}], exporters: [nop]}}}}}}"
+    )
 }
 
 fn keep_all() -> Result<Strategy, EmbedError> {
-    Strategy::new("keep-all".to_owned(), "Everything is sent and stored.".to_owned()).at_gateway("", "")
+    let strategy = Strategy::new("keep-all".to_owned(), "Everything is sent and stored.".to_owned());
+    Ok(Strategy { gateway: Some(program(&[])?), ..strategy })
 }
 
 fn head(mode: &str, percentage: f64) -> Result<Strategy, EmbedError> {
@@ -188,8 +236,16 @@ fn symptoms(traffic: &Traffic) -> String {
     )
 }
 
-fn tail_sampling(policies: &str) -> String {
-    format!("{{decision_wait: 10s, policies: [{policies}]}}")
+fn tail_sampling(traffic: &Traffic, policies: &str) -> String {
+    format!("{{decision_wait: {}s, policies: [{policies}]}}", traffic.decision_wait)
+}
+
+/// Those, and a percentage of the others.
+fn symptoms_and_floor(traffic: &Traffic, percentage: f64) -> String {
+    format!(
+        "{}, {{name: floor, type: probabilistic, probabilistic: {{sampling_percentage: {percentage}}}}}",
+        symptoms(traffic)
+    )
 }
 
 fn tail(traffic: &Traffic, floor: f64) -> Result<Strategy, EmbedError> {
@@ -197,11 +253,20 @@ fn tail(traffic: &Traffic, floor: f64) -> Result<Strategy, EmbedError> {
         "The gateway keeps traces with errors, those slower than {} ms, and {floor} % of the others.",
         traffic.slow_ms
     );
-    let floor_policy =
-        format!("{{name: floor, type: probabilistic, probabilistic: {{sampling_percentage: {floor}}}}}");
     Strategy::new(format!("tail-{floor}%"), about)
         .with_knob("tail", "sampling_percentage", floor)
-        .at_gateway("tail_sampling", &tail_sampling(&format!("{}, {floor_policy}", symptoms(traffic))))
+        .at_gateway("tail_sampling", &tail_sampling(traffic, &symptoms_and_floor(traffic, floor)))
+}
+
+fn retroactive(traffic: &Traffic, floor: f64) -> Result<Strategy, EmbedError> {
+    let about = format!(
+        "Agents hold spans and send evidence of them; the gateway names the traces with errors, those slower than {} ms, \
+         and {floor} % of the others, and agents send these to the store.",
+        traffic.slow_ms
+    );
+    Strategy::new(format!("retroactive-{floor}%"), about)
+        .with_knob("retroactive", "sampling_percentage", floor)
+        .retroactive(&[], &tail_sampling(traffic, &symptoms_and_floor(traffic, floor)))
 }
 
 fn adaptive_percentage(traffic: &Traffic, goal: f64) -> Result<Strategy, EmbedError> {
@@ -214,7 +279,7 @@ fn adaptive_percentage(traffic: &Traffic, goal: f64) -> Result<Strategy, EmbedEr
     );
     Strategy::new(format!("adaptive-percentage-{goal}%"), about)
         .with_knob("adaptive percentage", "goal_percentage", goal)
-        .at_gateway("tail_sampling", &tail_sampling(&format!("{}, {policy}", symptoms(traffic))))
+        .at_gateway("tail_sampling", &tail_sampling(traffic, &format!("{}, {policy}", symptoms(traffic))))
 }
 
 fn adaptive_throughput(traffic: &Traffic, percentage: f64) -> Result<Strategy, EmbedError> {
@@ -230,20 +295,53 @@ fn adaptive_throughput(traffic: &Traffic, percentage: f64) -> Result<Strategy, E
     );
     Strategy::new(format!("adaptive-throughput-{percentage}%"), about)
         .with_knob("adaptive throughput", "goal_throughput", goal)
-        .at_gateway("tail_sampling", &tail_sampling(&format!("{}, {policy}", symptoms(traffic))))
+        .at_gateway("tail_sampling", &tail_sampling(traffic, &format!("{}, {policy}", symptoms(traffic))))
+}
+
+fn rules(goal: f64) -> Result<Strategy, EmbedError> {
+    let about = format!(
+        "The gateway keeps traces with errors by a first rule and by a second one {goal} % of the other spans, shared \
+         out among kinds of traces: the shape of Refinery's rules."
+    );
+    let failures = "{name: failures, conditions: [span.status.code == STATUS_CODE_ERROR], sampler: {type: always_sample}}";
+    let others = format!(
+        "{{name: others, sampler: {{type: adaptive_percentage, goal_percentage: {goal}, algorithm: water_filling, \
+         fingerprint_attributes: {FINGERPRINT}}}}}"
+    );
+    Strategy::new(format!("rules-{goal}%"), about)
+        .with_knob("rules", "goal_percentage", goal)
+        .at_gateway("adaptive_tail_sampling", &format!("{{rules: [{failures}, {others}]}}"))
+}
+
+/// The percentage that is kept of what a head sampler before has let through and nothing else keeps.
+const FLOOR_BEHIND_HEAD: f64 = 20.0;
+
+fn head_settings(percentage: f64) -> String {
+    format!("{{mode: equalizing, sampling_percentage: {percentage}}}")
 }
 
 fn head_then_tail(traffic: &Traffic, percentage: f64) -> Result<Strategy, EmbedError> {
     let about = format!(
         "Agents keep {percentage} % of the traces by their random number; of these the gateway keeps those with errors, \
-         slow ones, and 20 % of the others."
+         slow ones, and {FLOOR_BEHIND_HEAD} % of the others."
     );
-    let head = format!("{{mode: equalizing, sampling_percentage: {percentage}}}");
-    let floor = "{name: floor, type: probabilistic, probabilistic: {sampling_percentage: 20}}";
     Strategy::new(format!("head-{percentage}%+tail"), about)
         .with_knob("head + tail", "sampling_percentage", percentage)
-        .at_agents("probabilistic_sampler", &head)?
-        .at_gateway("tail_sampling", &tail_sampling(&format!("{}, {floor}", symptoms(traffic))))
+        .at_agents("probabilistic_sampler", &head_settings(percentage))?
+        .at_gateway("tail_sampling", &tail_sampling(traffic, &symptoms_and_floor(traffic, FLOOR_BEHIND_HEAD)))
+}
+
+fn head_then_retroactive(traffic: &Traffic, percentage: f64) -> Result<Strategy, EmbedError> {
+    let about = format!(
+        "Agents keep {percentage} % of the traces by their random number and hold them; the gateway names those with \
+         errors, slow ones, and {FLOOR_BEHIND_HEAD} % of the others."
+    );
+    Strategy::new(format!("head-{percentage}%+retroactive"), about)
+        .with_knob("head + retroactive", "sampling_percentage", percentage)
+        .retroactive(
+            &[("probabilistic_sampler", &head_settings(percentage))],
+            &tail_sampling(traffic, &symptoms_and_floor(traffic, FLOOR_BEHIND_HEAD)),
+        )
 }
 
 /// To three decimal places, and not to zero.
@@ -255,7 +353,8 @@ fn rounded(value: f64) -> f64 {
 mod tests {
     use super::*;
 
-    const TRAFFIC: Traffic = Traffic { traces_per_second: 12.0, spans_per_second: 100.0, slow_ms: 250 };
+    const TRAFFIC: Traffic =
+        Traffic { traces_per_second: 12.0, spans_per_second: 100.0, slow_ms: 250, decision_wait: 10 };
 
     #[test]
     fn what_comes_along_has_no_mistakes_and_names_of_its_own() {

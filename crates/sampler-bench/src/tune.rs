@@ -1,7 +1,10 @@
 //! Which strategy is best for a budget and a wish.
 //!
-//! What is searched are the members of the built-in families. Of those that stay within the budget the best by the wish
-//! is recommended; of several that are as good as it, as far as chance lets one tell, the one that stores least.
+//! What is searched ([`Space`]) are the members of the built-in families: percentages, from when on a trace is slow, and
+//! how long decisions wait. Of those that stay within the budget the best by the wish is recommended; of several that
+//! are as good as it, as far as chance lets one tell, the one that stores least.
+
+mod search;
 
 use std::fmt;
 
@@ -12,6 +15,8 @@ use crate::assert::{Assertion, AssertionError};
 use crate::metric::Better;
 use crate::results::{StrategyResult, format, metrics};
 use crate::statistics::Estimate;
+
+pub use self::search::{Found, Space};
 
 /// A budget and a wish.
 #[derive(Clone, Debug)]
@@ -39,8 +44,8 @@ pub enum TuningError {
 pub struct Recommendation<'a> {
     wish: &'static Metric,
     strategy: &'a StrategyResult,
-    /// How many of how many strategies stay within the budget.
-    within: (usize, usize),
+    /// How many candidates were tried.
+    tried: usize,
 }
 
 /// What tells how much is stored.
@@ -81,10 +86,10 @@ impl Tuning {
     }
 }
 
-/// The best of `results`; `None` if none stays within the budget and has what is wished for.
+/// The best of what was found; `None` if nothing stays within the budget and has what is wished for.
 #[must_use]
-pub fn best<'a>(tuning: &Tuning, results: &'a [StrategyResult]) -> Option<Recommendation<'a>> {
-    let within: Vec<_> = results.iter().filter(|strategy| tuning.budget.holds(strategy)).collect();
+pub fn best<'a>(tuning: &Tuning, found: &'a Found) -> Option<Recommendation<'a>> {
+    let within: Vec<_> = found.finalists.iter().filter(|strategy| tuning.budget.holds(strategy)).collect();
     let wished = |strategy: &StrategyResult| strategy.metrics.get(tuning.wish.name).cloned();
     let merit = |strategy: &&StrategyResult| wished(strategy).map(|estimate| tuning.merit(estimate.mean));
     let first = within
@@ -103,7 +108,7 @@ pub fn best<'a>(tuning: &Tuning, results: &'a [StrategyResult]) -> Option<Recomm
         .min_by(|a, b| stored(a).total_cmp(&stored(b)))
         .copied()
         .unwrap_or(first);
-    Some(Recommendation { wish: tuning.wish, strategy, within: (within.len(), results.len()) })
+    Some(Recommendation { wish: tuning.wish, strategy, tried: found.tried })
 }
 
 /// Whether the confidence intervals meet.
@@ -113,9 +118,8 @@ fn overlap(a: &Estimate, b: &Estimate) -> bool {
 
 impl fmt::Display for Recommendation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (within, all) = self.within;
         writeln!(f, "# {}: {}", self.strategy.name, self.strategy.about)?;
-        writeln!(f, "# {within} of {all} strategies stay within the budget")?;
+        writeln!(f, "# the best of {} that were tried", self.tried)?;
         let names =
             std::iter::once(self.wish.name).chain(SHOWN.into_iter().filter(|name| *name != self.wish.name));
         for name in names {
@@ -155,14 +159,16 @@ mod tests {
     #[test]
     fn the_best_within_the_budget_and_of_equals_the_smallest() {
         let tuning = Tuning::new("egress_ratio <= 0.1", "anomaly_recall").unwrap();
-        let results = [
+        let results = vec![
             strategy("dear", 1.0, 0.5),
             strategy("poor", 0.2, 0.01),
             strategy("large", 0.9, 0.1),
             strategy("small", 0.9, 0.05),
         ];
-        assert_eq!(best(&tuning, &results).unwrap().strategy.name, "small");
-        assert!(best(&tuning, &results[..1]).is_none());
+        let dear = Found { finalists: results[..1].to_vec(), tried: 1 };
+        let found = Found { finalists: results, tried: 4 };
+        assert_eq!(best(&tuning, &found).unwrap().strategy.name, "small");
+        assert!(best(&tuning, &dear).is_none());
     }
 
     #[test]

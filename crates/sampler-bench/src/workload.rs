@@ -26,8 +26,8 @@ pub struct Workload {
     pub population: Population,
     /// What was odd about the input.
     pub oddities: Oddities,
-    /// How many service instances send requests.
-    pub sources: usize,
+    /// For each service instance that sends requests, the number of its service.
+    pub services: Vec<u32>,
     /// For each trace, when its first span comes.
     pub first_sent: Vec<Duration>,
 }
@@ -145,10 +145,16 @@ pub(crate) fn number_of(id: TraceId, seed: u64) -> Option<u32> {
 pub struct WorkloadBuilder {
     population: PopulationBuilder,
     requests: Vec<(u64, Request)>,
+    /// Service instances, and services, by their names.
     sources: HashMap<String, u32, FixedState>,
+    named: HashMap<String, u32, FixedState>,
+    services: Vec<u32>,
     /// What was odd so far.
     pub oddities: Oddities,
     span_limit: usize,
+    time_limit: Duration,
+    /// When the first request came, and the latest.
+    first: Option<u64>,
     latest: u64,
 }
 
@@ -160,10 +166,20 @@ impl WorkloadBuilder {
             population: PopulationBuilder::default(),
             requests: Vec::new(),
             sources: HashMap::default(),
+            named: HashMap::default(),
+            services: Vec::new(),
             oddities: Oddities::default(),
             span_limit,
+            time_limit: Duration::MAX,
+            first: None,
             latest: 0,
         }
+    }
+
+    /// The same, without requests that come later after the first one: they are counted and left out.
+    #[must_use]
+    pub fn with_time_limit(self, time_limit: Duration) -> Self {
+        Self { time_limit, ..self }
     }
 
     /// Adds a request, which was in the file of this number. It comes when the last of its spans ends.
@@ -177,7 +193,9 @@ impl WorkloadBuilder {
         if index.spans.is_empty() {
             return;
         }
-        if self.population.spans() + index.spans.len() > self.span_limit {
+        let time = index.spans.iter().map(|span| span.end.max(span.start)).max().unwrap_or(0);
+        let elapsed = Duration::from_nanos(time.saturating_sub(*self.first.get_or_insert(time)));
+        if elapsed > self.time_limit || self.population.spans() + index.spans.len() > self.span_limit {
             self.oddities.spans_beyond_limit += index.spans.len() as u64;
             return;
         }
@@ -187,14 +205,18 @@ impl WorkloadBuilder {
             (trace, span.body.start + trace_id_offset(body))
         });
         let traces = traces.collect();
-        let time = index.spans.iter().map(|span| span.end.max(span.start)).max().unwrap_or(0);
         self.oddities.out_of_order_requests += u64::from(time.saturating_add(MINUTE) < self.latest);
         self.latest = self.latest.max(time);
         let envelope = index.spans[0].envelope;
         let attribute = |key| resource_attribute(&bytes, &index, envelope, key);
-        let source = format!("{}/{}", attribute("service.name"), attribute("service.instance.id"));
-        let next = number(self.sources.len());
-        let source = *self.sources.entry(source).or_insert(next);
+        let service = attribute("service.name");
+        let source = format!("{service}/{}", attribute("service.instance.id"));
+        let (next, next_service) = (number(self.sources.len()), number(self.named.len()));
+        let Self { sources, named, services, .. } = self;
+        let source = *sources.entry(source).or_insert_with(|| {
+            services.push(*named.entry(service).or_insert(next_service));
+            next
+        });
         self.requests.push((time, Request { at: Duration::ZERO, source, bytes, index, traces }));
     }
 
@@ -221,14 +243,7 @@ impl WorkloadBuilder {
                 *sent = request.at.min(*sent);
             }
         }
-        Workload {
-            name,
-            requests,
-            population,
-            oddities: self.oddities,
-            sources: self.sources.len(),
-            first_sent,
-        }
+        Workload { name, requests, population, oddities: self.oddities, services: self.services, first_sent }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::cost::Prices;
 use crate::machine::Machine;
 use crate::results::{MetricInfo, Results, StrategyResult, VERSION, WorkloadSummary, summary};
 use crate::run::Comparison;
-use crate::tune::{Tuning, best};
+use crate::tune::{Space, Tuning, best};
 use crate::{Strategy, Traffic, Workload, report, sweep};
 
 pub(super) fn run(arguments: &RunArguments) -> Result<ExitCode, Error> {
@@ -24,28 +24,16 @@ pub(super) fn run(arguments: &RunArguments) -> Result<ExitCode, Error> {
     let prices = prices(&arguments.simulation)?;
     let workload = load(&arguments.workload)?;
     let traffic = Traffic::of(&workload);
-    let chosen = strategies::chosen(&arguments.strategies, &arguments.builtin, &traffic)?;
+    let chosen = strategies::chosen(&arguments.strategies, &traffic)?;
     let about = WorkloadSummary::of(&workload);
     say(&describe(&about));
 
     let simulation = &arguments.simulation;
     let compared = compare(&workload, &chosen, simulation, simulation.seeds, prices, "comparing")?;
-    let family = if arguments.sweep_seeds > 0 { sweep(&traffic)? } else { Vec::new() };
+    let mut family = if arguments.sweep_seeds > 0 { sweep(&traffic)? } else { Vec::new() };
+    family.iter_mut().for_each(|member| member.placement = arguments.strategies.agents);
     let swept = compare(&workload, &family, simulation, arguments.sweep_seeds, prices, "sliders")?;
-    let results = Results {
-        version: VERSION,
-        program: env!("CARGO_PKG_VERSION").to_owned(),
-        // Where the program lies is nobody's business.
-        command: iter::once("sampler-bench".to_owned()).chain(env::args().skip(1)).collect(),
-        machine: Machine::read().unwrap_or_default(),
-        workload: about,
-        first_seed: simulation.first_seed,
-        seeds: simulation.seeds,
-        prices,
-        metrics: MetricInfo::all(),
-        strategies: compared,
-        sweep: swept,
-    };
+    let results = Results { sweep: swept, ..results(about, simulation, prices, compared) };
     write(&results, &arguments.out)?;
     say(&summary(&results));
     say(&format!("written: {}", arguments.out.join("report.html").display()));
@@ -56,10 +44,11 @@ pub(super) fn tune(arguments: &TuneArguments) -> Result<ExitCode, Error> {
     let tuning = Tuning::new(&arguments.budget, &arguments.wish)?;
     let prices = prices(&arguments.simulation)?;
     let workload = load(&arguments.workload)?;
-    let members = sweep(&Traffic::of(&workload))?;
     let simulation = &arguments.simulation;
-    let results = compare(&workload, &members, simulation, simulation.seeds, prices, "searching")?;
-    match best(&tuning, &results) {
+    let found = Space::of(&workload).search(&tuning, simulation.seeds, |candidates, seeds| {
+        compare(&workload, candidates, simulation, seeds, prices, "searching")
+    })?;
+    match best(&tuning, &found) {
         Some(recommendation) => {
             say(&recommendation.to_string());
             Ok(ExitCode::SUCCESS)
@@ -68,11 +57,35 @@ pub(super) fn tune(arguments: &TuneArguments) -> Result<ExitCode, Error> {
     }
 }
 
-fn prices(arguments: &SimulationArguments) -> Result<Prices, Error> {
+/// What is known once strategies have been compared.
+pub(super) fn results(
+    workload: WorkloadSummary,
+    simulation: &SimulationArguments,
+    prices: Prices,
+    strategies: Vec<StrategyResult>,
+) -> Results {
+    Results {
+        version: VERSION,
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        // Where the program lies is nobody's business.
+        command: iter::once("sampler-bench".to_owned()).chain(env::args().skip(1)).collect(),
+        machine: Machine::read().unwrap_or_default(),
+        workload,
+        first_seed: simulation.first_seed,
+        seeds: simulation.seeds,
+        prices,
+        metrics: MetricInfo::all(),
+        strategies,
+        sweep: Vec::new(),
+        live: Vec::new(),
+    }
+}
+
+pub(super) fn prices(arguments: &SimulationArguments) -> Result<Prices, Error> {
     Ok(arguments.prices.as_deref().map(Prices::load).transpose()?.unwrap_or_default())
 }
 
-fn compare(
+pub(super) fn compare(
     workload: &Workload,
     strategies: &[Strategy],
     arguments: &SimulationArguments,
@@ -89,7 +102,7 @@ fn compare(
     Ok(results?)
 }
 
-fn write(results: &Results, folder: &Path) -> Result<(), Error> {
+pub(super) fn write(results: &Results, folder: &Path) -> Result<(), Error> {
     fs::create_dir_all(folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
     serde_json::to_writer(BufWriter::new(File::create(folder.join("results.json"))?), results)?;
     results.write_csv(BufWriter::new(File::create(folder.join("results.csv"))?))?;

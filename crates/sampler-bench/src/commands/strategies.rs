@@ -3,12 +3,14 @@
 use forebay::embedded::Program;
 
 use super::Error;
-use crate::{Strategy, Traffic, builtin};
+use crate::cli::StrategyArguments;
+use crate::{Placement, Strategy, Traffic, builtin};
 
 const FORM: &str = "expected NAME=GATEWAY.yaml, NAME=agent:AGENT.yaml or NAME=agent:AGENT.yaml,GATEWAY.yaml";
 
 /// Those that are asked for; all that are built in if none is.
-pub(super) fn chosen(given: &[String], names: &[String], traffic: &Traffic) -> Result<Vec<Strategy>, Error> {
+pub(super) fn chosen(arguments: &StrategyArguments, traffic: &Traffic) -> Result<Vec<Strategy>, Error> {
+    let StrategyArguments { strategies: given, builtin: names, agents: placement } = arguments;
     let mut chosen = Vec::new();
     if given.is_empty() || !names.is_empty() {
         let is_meant =
@@ -18,6 +20,7 @@ pub(super) fn chosen(given: &[String], names: &[String], traffic: &Traffic) -> R
     for text in given {
         chosen.push(read(text)?);
     }
+    chosen.iter_mut().for_each(|strategy| strategy.placement = *placement);
     if chosen.is_empty() {
         let known: Vec<_> = builtin(traffic)?.into_iter().map(|strategy| strategy.name).collect();
         return Err(format!("no built-in strategy is called so; there are {}", known.join(", ")).into());
@@ -43,6 +46,7 @@ fn read(text: &str) -> Result<Strategy, Error> {
         about: files.to_owned(),
         knob: None,
         budget: None,
+        placement: Placement::default(),
         agent: tier(agent)?,
         gateway: tier(gateway)?,
     })

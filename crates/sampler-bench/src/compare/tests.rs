@@ -32,6 +32,7 @@ fn results(recall: &[f64]) -> Results {
             missed: Vec::new(),
         }],
         sweep: Vec::new(),
+        live: Vec::new(),
     }
 }
 

@@ -83,7 +83,7 @@ impl Prices {
         }
         let months = SECONDS / outcome.seconds;
         let stored = bytes(outcome.hops.last()?) * months / GB;
-        let network = bytes(leaving(outcome)?) * months / GB;
+        let network = leaving(outcome)? * months / GB;
         let cores = outcome.cpu.as_secs_f64() / outcome.seconds;
         Some(
             network * self.network_per_gb

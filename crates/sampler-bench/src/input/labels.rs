@@ -14,7 +14,7 @@ use crate::population::number;
 const UNNAMED: &str = "anomaly";
 
 /// Reads all labels; returns what the anomalies are called, by number.
-pub(super) fn read(reader: impl Read, builder: &mut WorkloadBuilder) -> Vec<String> {
+pub fn read(reader: impl Read, builder: &mut WorkloadBuilder) -> Vec<String> {
     let mut faults = Vec::new();
     let mut numbers = HashMap::<String, u32, FixedState>::default();
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(reader);

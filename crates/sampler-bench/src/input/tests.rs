@@ -88,7 +88,7 @@ fn jaegers_traces_are_read_with_their_tree_times_and_errors() {
     assert_eq!(population.operations[population.traces[0].entry as usize], "web GET /");
     assert!((population.traces[0].seconds() - 0.0005).abs() < 1e-12);
     assert!(population.traces[0].error);
-    assert_eq!(workload.sources, 2);
+    assert_eq!(workload.services.len(), 2);
     assert_eq!(workload.oddities, Oddities::default());
 }
 
@@ -120,7 +120,7 @@ fn traces_over_file_boundaries_are_one_trace_and_counted() {
         path
     };
     let traces = vec![path("a.jsonl", "eee19b7ec3c1b174"), path("b.jsonl", "eee19b7ec3c1b175")];
-    let input = Input { traces, labels: None, span_limit: 1000 };
+    let input = Input { traces, labels: None, span_limit: 1000, time_limit: Duration::MAX };
     let workload = input.read().unwrap();
     assert_eq!((workload.population.traces.len(), workload.oddities.split_traces), (1, 1));
     assert_eq!(workload.name, "a");

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct HopCounts {
     /// From where to where.
     pub name: String,
-    /// Requests.
+    /// Requests, or messages.
     pub requests: u64,
     /// Spans in them.
     pub spans: u64,
@@ -50,15 +50,17 @@ impl Link {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn count(&self, batch: &Batch) {
+    /// Counts a message with so many spans in it.
+    pub(super) fn count(&self, message: &[u8], spans: usize) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counts.requests += 1;
-        counts.spans += batch.items as u64;
-        counts.bytes += batch.bytes.len() as u64;
+        counts.spans += spans as u64;
+        counts.bytes += message.len() as u64;
         if let Some(compressed) = &mut counts.compressed {
-            // Memory is all that compressing could lack; then the bytes count as they are.
-            *compressed += zstd::bulk::compress(&batch.bytes, LEVEL)
-                .map_or(batch.bytes.len(), |small| small.len()) as u64;
+            // What does not get smaller is sent as it is.
+            *compressed += zstd::bulk::compress(message, LEVEL)
+                .map_or(message.len(), |small| small.len().min(message.len()))
+                as u64;
         }
     }
 }
@@ -74,7 +76,7 @@ impl Consumer for Hop {
         Box::pin(async move {
             let sent = self.meter.measure(|| batch.clone());
             self.next.consume(batch).await?;
-            self.meter.measure(|| self.link.count(&sent));
+            self.meter.measure(|| self.link.count(&sent.bytes, sent.items));
             Ok(())
         })
     }

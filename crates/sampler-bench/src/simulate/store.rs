@@ -15,54 +15,64 @@ use crate::Workload;
 use crate::workload::number_of;
 
 /// Remembers of each trace what has come.
-pub(super) struct Store {
+pub(crate) struct Store {
     seed: u64,
-    begin: Instant,
-    meter: Arc<Meter>,
     /// For each trace, when its first span was sent, and the threshold it had passed then.
     sent: Vec<(Duration, Threshold)>,
     /// For each trace, what was kept of it.
     kept: Mutex<Vec<Option<Arrived>>>,
 }
 
+/// A store in a simulation, whose work is the harness's.
+pub(super) struct MeteredStore {
+    pub(super) store: Arc<Store>,
+    pub(super) meter: Arc<Meter>,
+}
+
 #[derive(Clone, Copy)]
 struct Arrived {
     kept: Kept,
+    /// When its first span came.
+    at: Instant,
     /// The least threshold of its spans: with that probability something of it was kept.
     threshold: Option<Threshold>,
 }
 
 impl Store {
-    pub(super) fn new(workload: &Workload, seed: u64, meter: Arc<Meter>) -> Self {
+    pub(crate) fn new(workload: &Workload, seed: u64) -> Self {
         let thresholds = workload.population.traces.iter().map(|trace| trace.threshold);
         let sent: Vec<_> = workload.first_sent.iter().copied().zip(thresholds).collect();
         let kept = Mutex::new(vec![None; sent.len()]);
-        Self { seed, begin: Instant::now(), meter, sent, kept }
+        Self { seed, sent, kept }
     }
 
-    /// The traces of which something was kept.
-    pub(super) fn kept(&self) -> Vec<Kept> {
+    /// The traces of which something was kept, where the first request was due at `begin`.
+    pub(crate) fn kept(&self, begin: Instant) -> Vec<Kept> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let weighted = |arrived: &Arrived| {
-            let (_, before) = self.sent[arrived.kept.trace as usize];
+            let (sent, before) = self.sent[arrived.kept.trace as usize];
+            let waited = arrived.at.saturating_duration_since(begin + sent);
             let weight =
                 arrived.threshold.map(|threshold| threshold.adjusted_count() / before.adjusted_count());
-            Kept { weight, ..arrived.kept }
+            Kept { weight, waited, ..arrived.kept }
         };
         kept.iter().flatten().map(weighted).collect()
     }
 
-    fn take(&self, batch: &Batch) -> Result<(), Refusal> {
+    pub(crate) fn take(&self, batch: &Batch) -> Result<(), Refusal> {
         let index = batch.index().map_err(|error| Refusal::Permanent(error.to_string()))?;
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
         for span in &index.spans {
             let number = number_of(span.trace_id, self.seed).filter(|&number| (number as usize) < kept.len());
             // A trace that was never sent.
             let Some(trace) = number else { continue };
-            let waited = self.begin.elapsed().saturating_sub(self.sent[trace as usize].0);
             let threshold = threshold(&batch.bytes, span);
-            let arrived = kept[trace as usize]
-                .get_or_insert(Arrived { kept: Kept { trace, waited, ..Kept::default() }, threshold });
+            let arrived = kept[trace as usize].get_or_insert(Arrived {
+                kept: Kept { trace, ..Kept::default() },
+                at: now,
+                threshold,
+            });
             arrived.kept.spans += 1;
             arrived.kept.bytes += u64::from(span.body.end - span.body.start);
             arrived.threshold = arrived.threshold.min(threshold);
@@ -77,8 +87,8 @@ fn threshold(request: &[u8], span: &Span) -> Option<Threshold> {
     TraceState::parse(state).ok()?.ot().th.ok()?
 }
 
-impl Consumer for Store {
+impl Consumer for MeteredStore {
     fn consume(&self, batch: Batch) -> BoxFuture<'_, Result<(), Refusal>> {
-        Box::pin(async move { self.meter.measure(|| self.take(&batch)) })
+        Box::pin(async move { self.meter.measure(|| self.store.take(&batch)) })
     }
 }

@@ -1,8 +1,10 @@
+use std::num::NonZero;
+
 use forebay::embedded::Program;
 
 use super::*;
 use crate::generate::Description;
-use crate::{Traffic, builtin};
+use crate::{Placement, Traffic, builtin};
 
 fn workload() -> Workload {
     Description { duration: Duration::from_secs(30), ..Description::load("shop").unwrap() }
@@ -76,6 +78,40 @@ fn head_and_tail_pass_three_links_that_narrow() {
     let spans: Vec<_> = outcome.hops.iter().map(|hop| hop.spans).collect();
     assert_eq!(spans.len(), 3);
     assert!(spans[0] > spans[1] && spans[1] > spans[2] && spans[2] > 0, "{spans:?}");
+}
+
+#[test]
+fn a_retroactive_fleet_keeps_what_a_tail_sampler_keeps_and_sends_little() {
+    let workload = workload();
+    let what = |outcome: &Outcome| -> Vec<_> {
+        outcome.kept.iter().map(|kept| (kept.trace, kept.spans, kept.weight)).collect()
+    };
+    let tail = run("tail-5%", &workload, 1);
+    for placement in [Placement::Instance, Placement::Service, Placement::Nodes(NonZero::new(3).unwrap())] {
+        let fleet = Strategy { placement, ..strategy("retroactive-5%", &workload) };
+        let fleet = simulate(&fleet, &workload, Run { seed: 1, compress: true }).unwrap();
+        assert_eq!(what(&fleet), what(&tail), "{placement}");
+        let names: Vec<_> = fleet.hops.iter().map(|hop| hop.name.as_str()).collect();
+        assert_eq!(
+            names,
+            ["services to agents", "agents to coordinator", "coordinator to agents", "agents to store"]
+        );
+        let [sent, evidence, decisions, stored] = &fleet.hops[..] else { panic!() };
+        assert!(evidence.bytes > 0 && decisions.bytes > 0);
+        // What is kept is a seventh of the spans; evidence of all of them is little beside it.
+        assert!(evidence.bytes + stored.bytes < sent.bytes / 2, "{:?}", fleet.hops);
+        assert!(evidence.compressed <= Some(evidence.bytes));
+        assert!(stored.spans == fleet.kept.iter().map(|kept| u64::from(kept.spans)).sum::<u64>());
+        assert!(fleet.memory_peak > 0);
+    }
+}
+
+#[test]
+fn agents_without_a_coordinator_are_a_mistake_that_says_so() {
+    let workload = workload();
+    let lonely = Strategy { gateway: None, ..strategy("retroactive-5%", &workload) };
+    let error = simulate(&lonely, &workload, Run { seed: 1, compress: false }).unwrap_err();
+    assert!(error.to_string().contains("needs a coordinator"), "{error}");
 }
 
 #[test]

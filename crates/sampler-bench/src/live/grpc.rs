@@ -1,7 +1,7 @@
 //! OTLP/gRPC whose messages are bytes.
 //!
-//! Neither side of the comparison may pay for protobuf in the generator or the sink, so both use tonic with a
-//! codec that hands over the bytes of a message as they came.
+//! Neither who sends nor who receives may pay for protobuf in what is measured, so both use tonic with a codec
+//! that hands over the bytes of a message as they came.
 
 use std::{
     convert::Infallible,
@@ -25,7 +25,7 @@ use tonic::{
 };
 use tower_service::Service;
 
-use crate::Error;
+use super::Error;
 
 /// A server that has not answered by then will not.
 const TIMEOUT: Duration = Duration::from_secs(10);

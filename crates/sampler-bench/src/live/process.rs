@@ -2,18 +2,31 @@
 
 use std::{
     ffi::OsStr,
+    io,
+    net::{SocketAddr, TcpListener},
     process::{Child, ChildStdout, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use crate::Error;
+use super::Error;
 
 /// A command that will run on `core` only. `taskset` replaces itself by the program, so the pid is the program's.
 pub fn pinned(core: usize, program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("taskset");
     command.arg("--cpu-list").arg(core.to_string()).arg(program).stdin(Stdio::null());
     command
+}
+
+/// So many addresses on loopback where nobody listens.
+///
+/// # Errors
+/// If there are no more.
+pub fn free_addresses<const N: usize>() -> io::Result<[SocketAddr; N]> {
+    // All are held before any is let go, so they differ.
+    let held: Vec<_> = (0..N).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<io::Result<_>>()?;
+    let addresses: Vec<_> = held.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
+    addresses.try_into().map_err(|_| io::ErrorKind::Other.into())
 }
 
 /// A child process that does not outlive its owner.

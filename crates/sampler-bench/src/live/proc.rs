@@ -2,9 +2,7 @@
 
 use std::{fs, time::Duration};
 
-pub use sampler_bench::machine::Machine;
-
-use crate::Error;
+use super::Error;
 
 /// `utime` and `stime` count hundredths of a second on every Linux a collector runs on (USER_HZ).
 const TICKS_PER_SECOND: u64 = 100;

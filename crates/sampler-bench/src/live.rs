@@ -1,0 +1,250 @@
+//! A workload sent through a strategy in real time: processes on pinned cores, OTLP over loopback, the kernel's accounts.
+//!
+//! Between the tiers stand proxies that count bytes as they are on the wire, HTTP/2 included. The services and the store
+//! are this process, on a core of its own. What is kept is judged by the same metrics as in a simulation, and how far
+//! the simulation of the same seed is from it is part of the result ([`Difference`]).
+
+mod difference;
+mod fault;
+mod fleet;
+pub mod grpc;
+mod overlay;
+pub mod proc;
+pub mod process;
+mod replay;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use forebay_otlp::SpanIndex;
+use forebay_pipeline::Batch;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+use tokio::time::{Instant, sleep, sleep_until};
+use tonic::transport::{Server, server::TcpIncoming};
+
+use self::fleet::{Fleet, Node};
+use self::grpc::OtlpService;
+use self::replay::Replay;
+use crate::cost::Prices;
+use crate::results::metrics;
+use crate::simulate::{HopCounts, Outcome, Run, Store, simulate};
+use crate::{Strategy, Workload};
+
+pub use self::difference::{Difference, HopDifference};
+pub use self::fault::{Fault, FaultError, FaultKind};
+pub use self::fleet::System;
+pub use self::overlay::Compression;
+
+/// What goes wrong when something outside of this process does.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// How to run.
+#[derive(Clone, Debug)]
+pub struct Live<'a> {
+    /// What is sent.
+    pub workload: &'a Workload,
+    /// Decides the trace ids.
+    pub seed: u64,
+    /// What goes wrong.
+    pub faults: Vec<Fault>,
+    /// How long after the last request everything may take to be decided.
+    pub settle: Duration,
+    /// What things cost.
+    pub prices: Prices,
+}
+
+/// What a strategy has done in real time.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct LiveResult {
+    /// The strategy.
+    pub strategy: String,
+    /// What ran it.
+    pub system: String,
+    /// What went wrong on demand.
+    pub faults: Vec<String>,
+    /// Bytes over each link, as on the wire.
+    pub hops: Vec<HopCounts>,
+    /// What each tier took.
+    pub components: Vec<Component>,
+    /// Each metric that has a value; CPU time is that of all processes.
+    pub metrics: BTreeMap<String, f64>,
+    /// How long exporting takes the services.
+    pub export: ExportLatency,
+    /// How far the simulation of the same seed is from it. None if something went wrong on demand.
+    pub difference: Option<Difference>,
+}
+
+/// What a tier of processes took.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Component {
+    /// `agents` or `gateway`.
+    pub name: String,
+    /// How many processes.
+    pub processes: usize,
+    /// CPU time of all of them, user and system, per span that the services sent, in nanoseconds.
+    pub cpu_ns_per_span: f64,
+    /// Resident memory of all of them, each at its peak, in bytes.
+    pub peak_rss: u64,
+}
+
+/// How long services wait until a request of theirs is accepted, in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ExportLatency {
+    /// By the strategy's first tier: half of the requests.
+    pub p50: f64,
+    /// 99 of 100.
+    pub p99: f64,
+    /// By the store itself.
+    pub direct_p50: f64,
+    /// By the store itself, 99 of 100.
+    pub direct_p99: f64,
+}
+
+/// A store that listens, and what keeps count of what it is sent.
+struct Listening {
+    store: Arc<Store>,
+    address: SocketAddr,
+}
+
+/// A batch of the Collector has no upper bound by default.
+const MAX_MESSAGE: usize = 64 << 20;
+/// A coordinator decides nothing in its first seconds.
+const GRACE: Duration = Duration::from_secs(9);
+/// How much of the workload is sent to the store itself to see what exporting takes at least.
+const DIRECT: Duration = Duration::from_secs(5);
+
+impl Live<'_> {
+    /// Runs a strategy, all of the harness on this thread.
+    ///
+    /// # Errors
+    /// When a process does not start, or ends before its time.
+    pub fn run(&self, strategy: &Strategy, system: &System) -> Result<LiveResult, Error> {
+        let (result, outcome) =
+            Builder::new_current_thread().enable_all().build()?.block_on(self.processes(strategy, system))?;
+        Ok(LiveResult { difference: self.difference(strategy, system, &outcome)?, ..result })
+    }
+
+    async fn processes(&self, strategy: &Strategy, system: &System) -> Result<(LiveResult, Outcome), Error> {
+        let (direct_p50, direct_p99) = self.direct().await?;
+        let listening = Listening::start(self.workload, self.seed).await?;
+        let mut fleet = Fleet::start(strategy, system, self.workload, listening.address).await?;
+        if fleet.coordinates() {
+            sleep(GRACE).await;
+        }
+        fleet.begin()?;
+        let begin = Instant::now();
+        let replay = self.replay(Duration::MAX);
+        let entries = fleet.entries.clone();
+        let (sent, broken) = tokio::join!(replay.run(&entries, begin), self.disturb(&mut fleet, begin));
+        let (sent, ()) = (sent?, broken?);
+        sleep(self.settle).await;
+        let components = fleet.components(sent.spans)?;
+        fleet.stop().await?;
+
+        let cpu_ns: f64 = components.iter().map(|tier| tier.cpu_ns_per_span * sent.spans as f64).sum();
+        let memory = components.iter().map(|tier| tier.peak_rss).sum::<u64>();
+        let mut outcome = Outcome {
+            kept: listening.store.kept(begin),
+            hops: fleet.hops(),
+            spans_sent: sent.spans,
+            spans_refused: sent.refused,
+            seconds: self.workload.seconds(),
+            cpu: Duration::from_secs_f64(cpu_ns / 1e9),
+            memory_peak: memory,
+            memory_mean: memory as f64,
+            budget: strategy.budget,
+            money: None,
+        };
+        outcome.money = self.prices.month(&outcome);
+        let population = &self.workload.population;
+        let by_metric = metrics()
+            .filter_map(|metric| Some((metric.name.to_owned(), (metric.compute)(population, &outcome)?)));
+        let seconds = |share| sent.latency(share).unwrap_or_default().as_secs_f64();
+        let result = LiveResult {
+            strategy: strategy.name.clone(),
+            system: system.name.clone(),
+            faults: self.faults.iter().map(ToString::to_string).collect(),
+            metrics: by_metric.collect(),
+            export: ExportLatency { p50: seconds(0.5), p99: seconds(0.99), direct_p50, direct_p99 },
+            difference: None,
+            hops: outcome.hops.clone(),
+            components,
+        };
+        Ok((result, outcome))
+    }
+
+    /// How long the store takes to accept the first requests if it gets them directly.
+    async fn direct(&self) -> Result<(f64, f64), Error> {
+        let listening = Listening::start(self.workload, self.seed).await?;
+        let entries = vec![listening.address; self.workload.services.len()];
+        let sent = self.replay(DIRECT).run(&entries, Instant::now()).await?;
+        let seconds = |share| sent.latency(share).unwrap_or_default().as_secs_f64();
+        Ok((seconds(0.5), seconds(0.99)))
+    }
+
+    fn replay(&self, until: Duration) -> Replay<'_> {
+        Replay { workload: self.workload, seed: self.seed, faults: &self.faults, until }
+    }
+
+    /// Does what is to go wrong, when it is to.
+    async fn disturb(&self, fleet: &mut Fleet, begin: Instant) -> Result<(), Error> {
+        let mut events: Vec<_> = self
+            .faults
+            .iter()
+            .flat_map(|fault| [(fault.at, fault.kind, true), (fault.at + fault.length, fault.kind, false)])
+            .collect();
+        events.sort_by_key(|event| event.0);
+        for (at, kind, begins) in events {
+            sleep_until(begin + at).await;
+            match (kind, begins) {
+                (FaultKind::KillGateway, true) => fleet.gateway.iter_mut().try_for_each(Node::kill)?,
+                (FaultKind::KillGateway, false) => fleet.gateway.iter_mut().try_for_each(Node::launch)?,
+                (FaultKind::CutLink, cut) => fleet.set_cut(cut),
+                // The replay sees to it.
+                (FaultKind::Burst(_), _) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn difference(
+        &self,
+        strategy: &Strategy,
+        system: &System,
+        outcome: &Outcome,
+    ) -> Result<Option<Difference>, Error> {
+        if !self.faults.is_empty() {
+            return Ok(None);
+        }
+        let simulated = simulate(strategy, self.workload, Run { seed: self.seed, compress: true })?;
+        Ok(Some(Difference::of(&simulated, outcome, system.compression)))
+    }
+}
+
+impl Listening {
+    /// A store for `workload`. Must be called within a Tokio runtime.
+    async fn start(workload: &Workload, seed: u64) -> Result<Self, Error> {
+        let store = Arc::new(Store::new(workload, seed));
+        let service = OtlpService::new(MAX_MESSAGE, {
+            let store = Arc::clone(&store);
+            move |request: Bytes| {
+                // What does not parse is missing afterwards.
+                if let Ok(index) = SpanIndex::scan(&request) {
+                    let _ = store.take(&Batch::scanned(request, index));
+                }
+            }
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        tokio::spawn(Server::builder().serve_with_incoming(service, TcpIncoming::from(listener)));
+        Ok(Self { store, address })
+    }
+}
+
+#[cfg(test)]
+mod tests;
