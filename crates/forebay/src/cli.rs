@@ -3,6 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use http::Uri;
+
+use crate::version;
 
 use crate::schema::Format;
 
@@ -10,7 +14,7 @@ use crate::schema::Format;
 ///
 /// Without a command, runs the pipelines of the configuration until SIGINT or SIGTERM.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = false, subcommand_negates_reqs = true)]
+#[command(version, long_version = version::long(), args_conflicts_with_subcommands = false, subcommand_negates_reqs = true)]
 pub(crate) struct Cli {
     /// What to run.
     #[command(subcommand)]
@@ -42,6 +46,12 @@ pub(crate) enum Command {
     },
     /// List the components that configurations can use.
     Components,
+    /// Ask the extension `health_check` of a running Forebay; fails unless its pipelines run.
+    Healthcheck {
+        /// Where the extension listens.
+        #[arg(long, value_name = "URL", default_value = "http://localhost:13133/")]
+        endpoint: Uri,
+    },
     /// Print the configuration that results from all sources.
     PrintConfig {
         /// Where the configuration comes from.
@@ -62,6 +72,17 @@ pub(crate) enum Command {
         /// What to do.
         #[command(subcommand)]
         command: crate::sockaccel::Command,
+    },
+    /// Print what completes these commands in a shell.
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+    /// Write man pages, one for each command.
+    Man {
+        /// Where to.
+        #[arg(value_name = "DIRECTORY")]
+        directory: PathBuf,
     },
 }
 

@@ -1,6 +1,8 @@
 //! What the command line asks for.
 
 pub(crate) mod convert;
+pub(crate) mod healthcheck;
+pub(crate) mod shell;
 
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::process::ExitCode;

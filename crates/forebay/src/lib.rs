@@ -22,6 +22,8 @@ mod service;
 mod settings;
 mod signals;
 mod sockaccel;
+mod systemd;
+mod version;
 
 use std::process::ExitCode;
 
@@ -35,10 +37,13 @@ pub fn main() -> ExitCode {
         None => run::run(&cli.sources),
         Some(cli::Command::Validate(sources)) => commands::validate(&cli.sources.and(sources)),
         Some(cli::Command::Demo { retroactive, keep_running }) => demo::run(retroactive, keep_running),
+        Some(cli::Command::Completions { shell }) => commands::shell::completions(shell),
         Some(cli::Command::Components) => commands::components(),
         Some(cli::Command::Convert { from: cli::Convert::Refinery { rules, config } }) => {
             commands::convert::refinery(&rules, config.as_ref())
         }
+        Some(cli::Command::Healthcheck { endpoint }) => commands::healthcheck::healthcheck(&endpoint),
+        Some(cli::Command::Man { directory }) => commands::shell::man(&directory),
         Some(cli::Command::PrintConfig { sources, unredacted }) => {
             commands::print_config(&cli.sources.and(sources), unredacted)
         }

@@ -17,6 +17,7 @@ use crate::logging;
 use crate::service::{Service, ServiceError};
 use crate::settings::Settings;
 use crate::signals::{Request, Signals};
+use crate::systemd;
 
 /// The exit code of a second signal during shutdown, as of a process that SIGINT ends.
 const INTERRUPTED: i32 = 130;
@@ -25,6 +26,9 @@ const INTERRUPTED: i32 = 130;
 pub(crate) fn run(sources: &Sources) -> ExitCode {
     let Some((configuration, settings)) = Configuration::read(sources) else { return ExitCode::FAILURE };
     logging::start(&settings.telemetry);
+    if let Err(error) = forebay_receiver::inherit_sockets() {
+        return fail(&format!("cannot use the sockets of the service manager (LISTEN_FDS): {error}"));
+    }
     let runtime = match runtime(settings.process.shards) {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start threads: {error}")),
@@ -46,10 +50,14 @@ async fn serve(sources: &Sources, mut running: Configuration, settings: Settings
     let mut signals = Signals::listen().map_err(|error| error.to_string())?;
     let learned = LearnedRates::default();
     let mut service = start(settings, &learned).await.map_err(|error| error.to_string())?;
+    tokio::spawn(systemd::alive());
+    systemd::ready();
     while signals.next().await == Request::Reload {
         tracing::info!("reading the configuration again");
+        systemd::reloading();
         let Some((configuration, settings)) = Configuration::read(sources) else {
             tracing::error!("the configuration has mistakes: what runs goes on as it is");
+            systemd::ready();
             continue;
         };
         service.stop().await;
@@ -64,7 +72,9 @@ async fn serve(sources: &Sources, mut running: Configuration, settings: Settings
                 start(settings, &learned).await.map_err(|error| error.to_string())?
             }
         };
+        systemd::ready();
     }
+    systemd::stopping();
     tracing::info!("stopping: deciding and delivering what is pending; a second signal ends at once");
     tokio::spawn(async move {
         signals.end().await;
@@ -80,6 +90,9 @@ async fn start(settings: Settings, learned: &LearnedRates) -> Result<Service, Se
     let shards = settings.process.shards;
     let memory_limit_mib = settings.process.memory_limit >> 20;
     let service = Service::start(settings, learned).await?;
+    for socket in forebay_receiver::unused_sockets() {
+        tracing::warn!(%socket, "no endpoint of the configuration is this socket of the service manager");
+    }
     tracing::info!(shards, memory_limit_mib, "everything is ready");
     Ok(service)
 }

@@ -11,6 +11,8 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream, lookup_host};
 
+use crate::activation::{self, Socket};
+
 /// A TCP address or the path of a Unix socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
@@ -50,11 +52,11 @@ pub(crate) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
-/// A bound socket. Dropping it closes it, and removes the file of a Unix socket.
+/// A bound socket. Dropping it closes it, and removes the file of a Unix socket that was bound here.
 #[derive(Debug)]
 pub(crate) enum Listener {
     Tcp(TcpListener),
-    Unix { listener: UnixListener, path: PathBuf },
+    Unix { listener: UnixListener, path: PathBuf, inherited: bool },
 }
 
 impl Endpoint {
@@ -74,11 +76,15 @@ impl Endpoint {
         parsed.map_err(|error| table.error("endpoint", error.to_string())).unwrap_or(default)
     }
 
-    /// Binds a TCP address; of a name's addresses, the first that can be bound, IPv4 before IPv6.
+    /// Binds a TCP address; of a name's addresses, the first that can be bound, IPv4 before IPv6. A socket that was
+    /// [inherited](crate::inherit_sockets) is bound already.
     ///
     /// # Errors
     /// When none can be bound, or the endpoint is a Unix socket.
     pub async fn bind_tcp(&self) -> io::Result<TcpListener> {
+        if let Some(Socket::Tcp(listener)) = activation::find(self).transpose()? {
+            return TcpListener::from_std(listener);
+        }
         match self {
             Self::Tcp { host, port } if host.is_empty() => {
                 // On a machine without IPv6 the first address does not exist.
@@ -118,9 +124,13 @@ impl Endpoint {
         match self {
             Self::Tcp { .. } => self.bind_tcp().await.map(Listener::Tcp),
             Self::Unix(path) => {
+                if let Some(Socket::Unix(listener)) = activation::find(self).transpose()? {
+                    let listener = UnixListener::from_std(listener)?;
+                    return Ok(Listener::Unix { listener, path: path.clone(), inherited: true });
+                }
                 remove_stale(path).await?;
                 let listener = UnixListener::bind(path)?;
-                Ok(Listener::Unix { listener, path: path.clone() })
+                Ok(Listener::Unix { listener, path: path.clone(), inherited: false })
             }
         }
     }
@@ -228,7 +238,7 @@ impl fmt::Display for Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Self::Unix { path, .. } = self
+        if let Self::Unix { path, inherited: false, .. } = self
             && let Err(error) = std::fs::remove_file(&*path)
         {
             tracing::warn!(%error, path = %path.display(), "cannot remove the socket");

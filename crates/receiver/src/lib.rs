@@ -12,6 +12,7 @@
 //! Nothing that a client does can hold memory or a connection for ever: bodies, heads and handshakes have
 //! deadlines, decoders stop at the limit of what they may write, and connections and streams are counted.
 
+mod activation;
 mod answer;
 mod auth;
 mod body;
@@ -29,6 +30,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+pub use activation::{inherit_sockets, unused_sockets};
 pub use auth::BearerTokens;
 pub use config::{GrpcConfig, HttpConfig, OtlpConfig, OtlpHttpConfig};
 pub use endpoint::{Endpoint, EndpointError};

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::harness::{Output, forebay};
+use crate::harness::{Forebay, Output, forebay};
 
 const MINIMAL: &str = "
 receivers: {otlp: {protocols: {grpc: }}}
@@ -74,6 +74,71 @@ extensions:
   - name: sockaccel
 ";
     assert_eq!(output.stdout, expected);
+}
+
+#[tokio::test]
+async fn the_version_says_what_was_built() {
+    let short = run(&["-V"]).await;
+    assert_eq!(short.stdout, concat!("forebay ", env!("CARGO_PKG_VERSION"), "\n"));
+    let long = run(&["--version"]).await.stdout;
+    let lines: Vec<_> = long.lines().collect();
+    let [version, commit, features] = lines[..] else { panic!("{long}") };
+    assert_eq!(version, short.stdout.trim());
+    assert!(commit.strip_prefix("commit: ").is_some_and(|commit| !commit.is_empty()), "{long}");
+    assert!(features.strip_prefix("features: ").is_some_and(|features| !features.is_empty()), "{long}");
+}
+
+#[tokio::test]
+async fn shells_complete_every_command() {
+    for (shell, begins) in
+        [("bash", "_forebay()"), ("zsh", "#compdef forebay"), ("fish", "# Print an optspec")]
+    {
+        let script = run(&["completions", shell]).await;
+        assert_eq!((script.code, script.stderr.as_str()), (Some(0), ""));
+        assert!(script.stdout.starts_with(begins), "{}", script.stdout);
+        for command in ["validate", "print-config", "healthcheck"] {
+            assert!(script.stdout.contains(command), "{shell}: {command}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_command_has_a_man_page() {
+    let directory = tempfile::tempdir().unwrap();
+    let pages = directory.path().join("man1");
+    let written = run(&["man", pages.to_str().unwrap()]).await;
+    assert_eq!((written.code, written.stderr.as_str()), (Some(0), ""));
+    for page in ["forebay", "forebay-validate", "forebay-convert-refinery", "forebay-sockaccel-check"] {
+        let text = fs::read_to_string(pages.join(format!("{page}.1"))).unwrap();
+        assert!(text.contains(&format!(".TH {page} 1")), "{text}");
+    }
+    let refused = run(&["man", "/proc/forebay"]).await;
+    assert_eq!(refused.code, Some(1));
+    assert!(
+        refused.stderr.starts_with("error: cannot write man pages to /proc/forebay: "),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[tokio::test]
+async fn healthcheck_says_whether_pipelines_run() {
+    let process = Forebay::start(MINIMAL).await;
+    let ask = async |url: &str| run(&["healthcheck", "--endpoint", url]).await;
+    let url = format!("http://{}/", process.health);
+    let healthy = ask(&url).await;
+    assert_eq!((healthy.code, healthy.stdout.as_str(), healthy.stderr.as_str()), (Some(0), "", ""));
+    let elsewhere = ask(&format!("{url}elsewhere")).await;
+    assert_eq!(elsewhere.code, Some(1));
+    assert!(elsewhere.stderr.contains("answers 404 Not Found"), "{}", elsewhere.stderr);
+
+    process.stop().await;
+    let gone = ask(&url).await;
+    assert_eq!(gone.code, Some(1));
+    assert!(gone.stderr.starts_with(&format!("error: nobody answers at {url}: ")), "{}", gone.stderr);
+    let no_port = ask("http://localhost/").await;
+    assert_eq!(no_port.code, Some(1));
+    assert!(no_port.stderr.contains("is no endpoint"), "{}", no_port.stderr);
 }
 
 #[tokio::test]

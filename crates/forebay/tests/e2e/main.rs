@@ -32,5 +32,6 @@ mod remote_sampling;
 mod retroactive;
 mod sdk;
 mod sockaccel;
+mod systemd;
 mod tail_sampling;
 mod transports;
