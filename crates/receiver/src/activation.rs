@@ -1,6 +1,6 @@
 //! Sockets that a service manager listens on before the process runs, and hands to it: systemd's `LISTEN_FDS`.
 //!
-//! Clients then never find the door closed. While the process starts, is restarted or replaced by a newer one,
+//! Clients then do not find the door closed. While the process starts, is restarted or replaced by a newer one,
 //! connections wait in the socket. It also lets a process without privileges have a port below 1024.
 //!
 //! Nothing in a configuration says which endpoint such a socket is for. An endpoint that it has the address of could
