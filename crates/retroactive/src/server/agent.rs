@@ -138,8 +138,10 @@ impl Queue {
             Err(Status::unavailable("the coordinator has let go of the agent"))
         };
         tokio::select! {
-            ended = sending => ended,
+            // Who is cut off is let go of as well, and is to be told why.
+            biased;
             Some(reason) = self.cut.recv() => Err(Status::resource_exhausted(reason)),
+            ended = sending => ended,
         }
     }
 }
