@@ -60,7 +60,7 @@ pub struct RetroactiveAgent {
     /// By their index in `members`.
     owners: Vec<Owner>,
     tracks: Tracks,
-    /// The last report's number.
+    /// The last report's number. It begins with the time in milliseconds.
     window: u64,
     /// Traces of the request at hand.
     touched: Vec<SlotNumber>,
@@ -124,7 +124,6 @@ impl RetroactiveAgent {
             members: Members::default(),
             owners: Vec::new(),
             tracks: Tracks::default(),
-            // Later than all windows of an earlier process.
             window: settings.epoch_unix_nano / NANOS_PER_MILLISECOND,
             touched: Vec::new(),
             held: BTreeMap::new(),

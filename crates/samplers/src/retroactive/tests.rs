@@ -1,10 +1,12 @@
 //! What a fleet keeps is what a tail sampler keeps, whatever happens on the way.
 
 mod disk;
+mod faults;
 mod fleet;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use forebay_otlp::threshold::Threshold;
 use forebay_otlp::tracestate::TraceState;
 use proptest::prelude::*;
 
@@ -66,6 +68,8 @@ enum Fault {
         index: usize,
         lag: Nanos,
     },
+    /// Coordinators keep only what reaches this too.
+    Shed(Threshold),
     /// It waits for so long, and then comes at once.
     Stall {
         index: usize,
@@ -158,6 +162,7 @@ fn play(fleet: &mut Fleet, arrivals: &[Arrival], faults: &[(Nanos, Fault)], coor
                 Fault::KillCoordinator { index, down } => fleet.kill_coordinator(index, down),
                 Fault::CutAgent { index, time } => fleet.cut_agent(index, time),
                 Fault::SlowAgent { index, lag } => fleet.agents[index].lag = lag,
+                Fault::Shed(threshold) => fleet.shed_below(threshold),
                 Fault::Stall { index, time } => fleet.agents[index].stalled_until = now + time,
                 Fault::Members { without, apart } => {
                     let members: Vec<_> = (0..coordinators).filter(|&index| Some(index) != without).collect();

@@ -24,12 +24,17 @@ enum Rank {
     Held,
 }
 
+/// Windows of one process have numbers of so many bits: milliseconds until the year 2527.
+const WINDOW_BITS: u32 = 44;
+
 impl RetroactiveAgent {
     /// An agent whose spans wait on disk. [`Self::recover`] comes before anything else.
     #[must_use]
     pub fn with_disk(settings: AgentSettings, tier: DiskTier) -> Self {
         let mut agent = Self::new(settings);
         agent.capacity = tier.bytes;
+        // Later than all windows of the processes before, also if the clock has been set back meanwhile.
+        agent.window = agent.window.saturating_add(u64::from(tier.restarts()) << WINDOW_BITS);
         agent.pending.store.disk = Some(Box::new(tier.disk));
         agent
     }
@@ -40,11 +45,13 @@ impl RetroactiveAgent {
         self.now = now;
         let Some(disk) = &mut self.pending.store.disk else { return 0 };
         let mut spans = 0;
+        // Before the clock began, perhaps, and never later than now, though that clock may have been ahead of this one.
+        let epoch = self.settings.epoch_unix_nano;
+        let time_of = |unix_nano: u64| unix_nano.saturating_sub(epoch).min(now);
         for (trace_id, trace) in disk.take_found().into_traces() {
             match trace.decided {
                 Some(Decided::Kept(kept, at_unix_nano)) => {
-                    // It was decided before the clock began, perhaps.
-                    let at = at_unix_nano.saturating_sub(self.settings.epoch_unix_nano);
+                    let at = time_of(at_unix_nano);
                     self.pending.remember(trace_id, kept, at);
                     self.note_kept(at, trace_id, kept);
                 }
@@ -55,8 +62,8 @@ impl RetroactiveAgent {
             let (taken, arrived_unix_nano) = self.retake(&runs, out);
             spans += taken;
             if let Some(number) = self.pending.store.traces.find(trace_id) {
-                let arrived = arrived_unix_nano.saturating_sub(self.settings.epoch_unix_nano);
-                self.pending.store.traces.slot_mut(number).digest.arrived = Moment::of(arrived);
+                let arrived = Moment::of(time_of(arrived_unix_nano));
+                self.pending.store.traces.slot_mut(number).digest.arrived = arrived;
                 if trace.decided == Some(Decided::Dropped) {
                     self.tracks.get_mut(number).state = State::Dropped;
                 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use forebay_otlp::SpanIndex;
+use forebay_otlp::threshold::Threshold;
 use tempfile::TempDir;
 
 use crate::Compatibility;
@@ -34,6 +35,7 @@ pub(super) struct Fleet {
 
 pub(super) struct Agent {
     pub(super) sampler: RetroactiveAgent,
+    settings: AgentSettings,
     /// When its clock was zero.
     zero: Nanos,
     /// Where its spans wait, if they do so on disk.
@@ -61,16 +63,13 @@ struct Stream {
     down: VecDeque<(Nanos, Decisions)>,
 }
 
-/// What agents know whose clock was zero then.
-fn of_agents(zero: Nanos) -> AgentSettings {
-    AgentSettings {
-        pending_bytes: 64 << 20,
-        remember_kept: Remember::Decisions(1 << 16),
-        remember_dropped: Remember::Decisions(1 << 16),
-        egress_bytes_per_second: None,
-        epoch_unix_nano: zero,
-    }
-}
+const OF_AGENTS: AgentSettings = AgentSettings {
+    pending_bytes: 64 << 20,
+    remember_kept: Remember::Decisions(1 << 16),
+    remember_dropped: Remember::Decisions(1 << 16),
+    egress_bytes_per_second: None,
+    epoch_unix_nano: 0,
+};
 
 fn name(coordinator: usize) -> String {
     format!("coordinator-{coordinator}:4319")
@@ -92,9 +91,9 @@ impl Fleet {
             mode: EvidenceMode::Exact,
         };
         for index in 0..agents {
-            let sampler = RetroactiveAgent::new(of_agents(0));
             fleet.agents.push(Agent {
-                sampler,
+                sampler: RetroactiveAgent::new(OF_AGENTS),
+                settings: OF_AGENTS,
                 zero: 0,
                 directory: None,
                 members: Vec::new(),
@@ -126,19 +125,41 @@ impl Fleet {
         self
     }
 
+    /// Lets all agents have so many bytes for what is undecided.
+    pub(super) fn with_room(mut self, pending_bytes: usize) -> Self {
+        for index in 0..self.agents.len() {
+            self.agents[index].settings.pending_bytes = pending_bytes;
+            self.restart_agent(index, 0);
+        }
+        self
+    }
+
+    /// Kills an agent as [`Self::restart_agent`] does. When it is back, it is so late by its clock.
+    pub(super) fn restart_agent_at(&mut self, index: usize, unix_nano: u64, time: Nanos) -> u64 {
+        self.agents[index].settings.epoch_unix_nano = unix_nano;
+        self.agents[index].zero = self.now;
+        self.restart_agent(index, time)
+    }
+
+    /// Lets coordinators keep only traces whose randomness reaches this too.
+    pub(super) fn shed_below(&mut self, threshold: Threshold) {
+        self.coordinators.iter_mut().for_each(|coordinator| coordinator.sampler.shed_below(threshold));
+    }
+
     /// Kills an agent, which is back at once and connects after a while. Of what it held it has what is on disk.
     /// Returns how many spans those are.
     pub(super) fn restart_agent(&mut self, index: usize, time: Nanos) -> u64 {
         self.cut_agent(index, time);
         let now = self.now;
         let agent = &mut self.agents[index];
+        agent.settings.epoch_unix_nano += now - agent.zero;
         agent.zero = now;
-        agent.sampler = RetroactiveAgent::new(of_agents(now));
+        agent.sampler = RetroactiveAgent::new(agent.settings);
         let mut out = Vec::new();
         let mut recovered = 0;
         if let Some(directory) = &agent.directory {
             let (tier, _) = DiskTier::open(directory.path(), 64 << 20, [1; 16]).unwrap();
-            agent.sampler = RetroactiveAgent::with_disk(of_agents(now), tier);
+            agent.sampler = RetroactiveAgent::with_disk(agent.settings, tier);
             recovered = agent.sampler.recover(0, &mut out);
         }
         let members = agent.members.clone();

@@ -1,0 +1,180 @@
+//! What a fleet promises when it cannot keep what a tail sampler keeps, and what does not even matter to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use forebay_otlp::threshold::{Randomness, Threshold};
+use proptest::prelude::*;
+
+use super::fleet::{Fleet, STEP};
+use super::{
+    Arrival, Fault, POLICIES, configuration, play, reference, split, stamps, telling, traffic, traffic_for,
+    weight,
+};
+use crate::tail::Nanos;
+use crate::testing::{SECOND, Span, attribute, text};
+
+const MINUTE: Nanos = 60 * SECOND;
+/// Keeps nearly all, and only coordinators can: nobody knows before the end that something does not last for long.
+const SHORT: &str = "{name: p, type: latency, latency: {threshold_ms: 1, upper_threshold_ms: 100000}}";
+
+fn randomness(span: &Span) -> Randomness {
+    Randomness::from_trace_id(span.trace_id.as_slice().try_into().unwrap())
+}
+
+/// The traces of these spans, each with when the first of it came and to which agents.
+fn traces(arrivals: &[Arrival]) -> BTreeMap<&[u8], (Nanos, BTreeSet<usize>)> {
+    let mut traces = BTreeMap::new();
+    for Arrival { at, agent, span } in arrivals {
+        traces.entry(&*span.trace_id).or_insert((*at, BTreeSet::new())).1.insert(*agent);
+    }
+    traces
+}
+
+#[test]
+fn an_agent_that_is_cut_off_for_longer_than_its_horizon_keeps_what_it_can_know_and_recovers() {
+    let (begin, end, wait) = (30 * SECOND, 4 * MINUTE, 12 * SECOND);
+    let yaml = configuration(&[POLICIES[0], POLICIES[3]]);
+    for seed in 0..2 {
+        let mut arrivals = traffic(seed, 3000, 2, 6 * MINUTE);
+        for Arrival { span, .. } in &mut arrivals {
+            span.attributes.push(attribute("body", text(&"x".repeat(1000))));
+        }
+        // A minute's.
+        let mut fleet = Fleet::new(2, 1, &yaml).with_room(2 << 20);
+        play(&mut fleet, &arrivals, &[(begin, Fault::CutAgent { index: 0, time: end - begin })], 1);
+        assert!(fleet.agents[0].sampler.counts().overwritten_spans > 500, "it has no room for more");
+        let (expected, traces) = (reference(&yaml, &arrivals), traces(&arrivals));
+        let is_floor = |span: &Span| Threshold::from_probability(0.2, 4).unwrap().keeps(randomness(span));
+        let is_spared = |span: &Span| {
+            let (first, agents) = &traces[&*span.trace_id];
+            let overlaps = *first > begin - wait && *first < end;
+            !overlaps || !agents.contains(&0)
+        };
+        // What has been overwritten before its error came is gone.
+        let mut begun = BTreeSet::new();
+        let failed: BTreeSet<_> = arrivals
+            .iter()
+            .filter(|arrival| arrival.agent == 0 && begun.insert(&arrival.span.trace_id))
+            .filter(|first| first.span.status.is_some())
+            .map(|first| &first.span.trace_id)
+            .collect();
+        let mut promised = 0;
+        for Arrival { agent, span, .. } in &arrivals {
+            let (kept, wanted) = (fleet.kept.get(&span.span_id), expected.get(&span.span_id));
+            if is_spared(span) {
+                assert_eq!(kept, wanted, "nothing happens to it");
+            } else if is_floor(span) || *agent == 0 && failed.contains(&span.trace_id) {
+                assert!(kept.is_some(), "nobody has to be asked about it");
+                promised += 1;
+            } else if wanted.is_none() {
+                assert_eq!(kept, None, "nobody keeps more");
+            }
+        }
+        assert!(promised > 100, "{promised}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_agent_that_is_a_hundred_times_slower_changes_nothing_as_long_as_traces_wait_for_it(
+        (mode, policies) in telling(), seed in any::<u64>(), agents in 2_usize..5, coordinators in 1_usize..3,
+        slow in 0_usize..4,
+    ) {
+        let yaml = configuration(&policies);
+        let arrivals = traffic_for(mode, seed, agents);
+        let mut fleet = Fleet::new(agents, coordinators, &yaml).telling(mode);
+        fleet.delay = STEP / 2;
+        fleet.agents[slow % agents].lag = 99 * fleet.delay;
+        play(&mut fleet, &arrivals, &[], coordinators);
+        fleet.run(30 * SECOND);
+        let expected = reference(&yaml, &arrivals);
+        prop_assert_eq!(stamps(&fleet.kept), stamps(&expected));
+    }
+
+    #[test]
+    fn clocks_that_are_minutes_apart_change_nothing(
+        policies in prop::collection::vec(prop::sample::select(POLICIES), 1..4), seed in any::<u64>(),
+        apart in prop::collection::vec(0_u64..20, 4), agents in 2_usize..5, coordinators in 1_usize..3,
+    ) {
+        let yaml = configuration(&policies);
+        let mut arrivals = traffic(seed, 120, agents, 15 * SECOND);
+        for Arrival { agent, span, .. } in &mut arrivals {
+            span.start_time_unix_nano += apart[*agent] * MINUTE;
+            span.end_time_unix_nano += apart[*agent] * MINUTE;
+        }
+        let mut fleet = Fleet::new(agents, coordinators, &yaml);
+        for (agent, &minutes) in (0..agents).zip(&apart) {
+            fleet.restart_agent_at(agent, minutes * MINUTE, 0);
+        }
+        play(&mut fleet, &arrivals, &[], coordinators);
+        prop_assert_eq!(&fleet.kept, &reference(&yaml, &arrivals));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_while_an_agent_is_killed_changes_nothing(
+        policies in prop::collection::vec(prop::sample::select(POLICIES), 1..4), seed in any::<u64>(),
+        at in 80_u64..150, minutes in 1_u64..10, down in 0_u64..30,
+    ) {
+        let yaml = configuration(&policies);
+        let arrivals = traffic(seed, 120, 2, 15 * SECOND);
+        let mut fleet = Fleet::new(2, 1, &yaml).with_disks();
+        fleet.restart_agent_at(0, 10 * MINUTE, 0);
+        for Arrival { at: arrives, agent, span } in &arrivals {
+            while fleet.now < *arrives {
+                fleet.step();
+                if fleet.now == at * STEP {
+                    fleet.restart_agent_at(0, (10 - minutes) * MINUTE, down * STEP);
+                }
+            }
+            fleet.accept(*agent, vec![span.clone()]);
+        }
+        fleet.run(MINUTE);
+        let expected = reference(&yaml, &arrivals);
+        prop_assert_eq!(stamps(&fleet.kept), stamps(&expected));
+    }
+
+    #[test]
+    fn what_is_shed_is_little_random_alike_everywhere_and_known_by_its_threshold(
+        seed in any::<u64>(), agents in 1_usize..5, coordinators in 1_usize..3,
+        (from, until) in (0_u64..200, 0_u64..400), halvings in 1..6,
+    ) {
+        let yaml = configuration(&[SHORT]);
+        let arrivals = traffic(seed, 120, agents, 15 * SECOND);
+        let threshold = Threshold::from_probability(0.5_f64.powi(halvings), 4).unwrap();
+        let mut fleet = Fleet::new(agents, coordinators, &yaml);
+        let storm = Fault::Shed(threshold);
+        let faults = [(from * STEP, storm), (until.max(from) * STEP, Fault::Shed(Threshold::ALWAYS))];
+        play(&mut fleet, &arrivals, &faults, coordinators);
+        prop_assert_eq!(split(&fleet.kept, &arrivals), BTreeSet::new());
+        let whole = reference(&yaml, &arrivals);
+        for (id, span) in &whole {
+            match fleet.kept.get(id) {
+                None => prop_assert!(!threshold.keeps(randomness(span)), "it is shed by nothing but chance"),
+                Some(kept) if weight(kept) > 1.0 => {
+                    prop_assert!(threshold.keeps(randomness(span)));
+                    prop_assert_eq!(weight(kept), threshold.adjusted_count());
+                }
+                Some(kept) => prop_assert_eq!(kept, span, "it was decided at another time"),
+            }
+        }
+    }
+}
+
+#[test]
+fn in_a_storm_what_is_kept_stands_for_all() {
+    let yaml = configuration(&[SHORT]);
+    let (mut weight_of_kept, mut all, mut kept) = (0.0, 0.0, 0);
+    for seed in 0..16 {
+        let arrivals = traffic(seed, 200, 3, 15 * SECOND);
+        let mut fleet = Fleet::new(3, 2, &yaml);
+        let storm = Fault::Shed(Threshold::from_probability(0.25, 4).unwrap());
+        play(&mut fleet, &arrivals, &[(0, storm)], 2);
+        kept += fleet.kept.len();
+        weight_of_kept += fleet.kept.values().map(weight).sum::<f64>();
+        all += reference(&yaml, &arrivals).len() as f64;
+    }
+    assert!((0.2..0.3).contains(&(kept as f64 / all)), "{kept} of {all}");
+    assert!((0.9..1.1).contains(&(weight_of_kept / all)), "{weight_of_kept} for {all}");
+}
