@@ -413,7 +413,8 @@ fn retroactive_coordinator(table: &Table<'_>, reading: &Reading) -> StartExtensi
     reading.profile.borrow_mut().coordinator = Some(link.clone());
     Box::new(move |id, context| {
         Box::pin(async move {
-            let coordinator = CoordinatorExtension::start(&id, &config, link, &context.budget).await?;
+            let Context { budget, telemetry, .. } = &*context;
+            let coordinator = CoordinatorExtension::start(&id, &config, link, budget, telemetry).await?;
             Ok(Box::new(coordinator) as Box<dyn Extension>)
         })
     })

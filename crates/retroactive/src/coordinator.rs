@@ -4,12 +4,16 @@
 //! sampler's shards, and what these have decided goes back to the agents, some at every tick. While agents cannot take
 //! in as much as is decided, less is kept, by randomness: the same traces for all agents, which so stay whole.
 
+mod metrics;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_otlp::threshold::Threshold;
-use forebay_pipeline::Budget;
+use forebay_pipeline::{Budget, Telemetry};
 use forebay_receiver::StartError;
 use forebay_samplers::retroactive::program::Program;
 use forebay_samplers::retroactive::{Coordination, FloodError};
@@ -19,6 +23,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+pub(crate) use self::metrics::Metrics;
 use crate::server::{self, AgentHandle, Attendance, Coordinator as Server, CoordinatorConfig, What};
 use crate::wire::MessageError;
 use crate::wire::program::{self, Encoded};
@@ -60,13 +65,14 @@ struct Sampler {
 struct Fleet<'a> {
     port: &'a mut EvidencePort,
     program: &'a Encoded,
+    metrics: &'a Metrics,
     coordination: Coordination,
     /// By their connections.
     connected: HashMap<server::AgentNumber, (AgentNumber, AgentHandle)>,
     /// All that have been here, with their names and their newest connection.
     known: HashMap<AgentId, Known>,
-    /// Below which randomness decisions to keep are shed.
-    shed: Threshold,
+    /// How many times the share of what is kept is halved.
+    shed_halvings: u8,
     /// Until when the sampler was told to decide nothing.
     held_until: Nanos,
 }
@@ -83,9 +89,9 @@ struct Known {
 const TICK: Duration = Duration::from_millis(200);
 /// So many agents are remembered after they have left.
 const KNOWN_MAX: usize = 1 << 16;
-/// From this fill of the fullest agent's queue on, less is kept: of `n` steps, each halves it.
+/// From this fill of the fullest agent's queue on, less is kept: in equal steps, of which each halves it.
 const SHED_FROM: f64 = 0.5;
-const SHED_STEPS: f64 = 10.0;
+const SHED_HALVINGS: u8 = 10;
 /// How long an agent that has flooded a coordinator has to stay away, in nanoseconds.
 const BARRED: Nanos = 60_000_000_000;
 /// A backlog of so many keys is a full queue.
@@ -126,10 +132,11 @@ impl CoordinatorExtension {
         config: &CoordinatorConfig,
         link: CoordinatorLink,
         budget: &Budget,
+        telemetry: &Telemetry,
     ) -> Result<Self, StartError> {
         let process = CoordinatorId(std::array::from_fn(|_| fastrand::u8(..)));
         let (server, seen) = Server::start(&format!("extension {id}"), config, process, budget).await?;
-        let task = tokio::spawn(coordinate(link, seen));
+        let task = tokio::spawn(coordinate(link, seen, Metrics::new(id, telemetry)));
         Ok(Self { server, task })
     }
 
@@ -141,7 +148,7 @@ impl CoordinatorExtension {
 }
 
 /// Joins agents to the sampler that has joined the link, for as long as there is one.
-pub(crate) async fn coordinate(link: CoordinatorLink, mut seen: mpsc::Receiver<Attendance>) {
+pub(crate) async fn coordinate(link: CoordinatorLink, mut seen: mpsc::Receiver<Attendance>, metrics: Metrics) {
     let mut waiting = link.waiting.lock().await;
     while let Some(Sampler { mut port, program }) = waiting.recv().await {
         let coordination = port.coordination();
@@ -149,9 +156,10 @@ pub(crate) async fn coordinate(link: CoordinatorLink, mut seen: mpsc::Receiver<A
             coordination,
             connected: HashMap::new(),
             known: HashMap::new(),
-            shed: Threshold::ALWAYS,
+            shed_halvings: 0,
             held_until: 0,
             program: &program,
+            metrics: &metrics,
             port: &mut port,
         };
         fleet.run(&mut seen).await;
@@ -205,6 +213,8 @@ impl Fleet<'_> {
                 if report.program != self.program.id {
                     return true;
                 }
+                self.metrics.reports.inc();
+                self.metrics.pieces.inc_by(report.pieces.len() as u64);
                 let now = self.port.now();
                 if let Err(flood) = self.coordination.reported(agent, &report, now) {
                     self.leave(connection, Some(flood));
@@ -227,6 +237,7 @@ impl Fleet<'_> {
         if let Some(known) = self.known.values_mut().find(|known| known.connection == Some(connection)) {
             known.connection = None;
             if let Some(flood) = flood {
+                self.metrics.floods.inc();
                 known.barred_until = now.saturating_add(BARRED);
                 handle.cut_off(flood.to_string());
             }
@@ -250,7 +261,11 @@ impl Fleet<'_> {
             .collect();
         for (other, number) in replaced {
             self.known.remove(&other);
-            self.coordination.lost(number);
+            let pieces = self.coordination.lost(number, self.port.now());
+            if pieces > 0 {
+                self.metrics.lost_pieces.inc_by(pieces as u64);
+                tracing::warn!(agent = name, pieces, "an agent has come back without what it held undecided");
+            }
         }
         if self.known.len() >= KNOWN_MAX {
             self.known.retain(|_, known| known.connection.is_some());
@@ -280,13 +295,26 @@ impl Fleet<'_> {
             fullest = fullest.max(handle.fill());
             decisions.get(agent).is_none_or(|decisions| handle.tell_decisions(decisions).is_ok())
         });
-        let shed = shed(fullest);
-        shed == std::mem::replace(&mut self.shed, shed) || self.port.shed_below(shed).await
+        self.metrics.agents.set(i64::try_from(self.connected.len()).unwrap_or(i64::MAX));
+        self.metrics.publish(&self.coordination);
+        let halvings = shed_halvings(fullest);
+        if halvings == std::mem::replace(&mut self.shed_halvings, halvings) {
+            return true;
+        }
+        self.metrics.shed_halvings.set(halvings.into());
+        self.port.shed_below(share(halvings)).await
     }
 }
 
-/// Below which randomness nothing is kept when the fullest queue is that full.
-fn shed(fill: f64) -> Threshold {
-    let steps = ((fill - SHED_FROM) / (1.0 - SHED_FROM) * SHED_STEPS).clamp(0.0, SHED_STEPS).floor();
-    Threshold::from_probability(0.5_f64.powf(steps), 4).unwrap_or(Threshold::ALWAYS)
+/// How many times the share of what is kept is halved when the fullest queue is that full.
+fn shed_halvings(fill: f64) -> u8 {
+    let reached = |&halvings: &u8| {
+        SHED_FROM + (1.0 - SHED_FROM) * f64::from(halvings) / f64::from(SHED_HALVINGS) <= fill
+    };
+    (1..=SHED_HALVINGS).take_while(reached).last().unwrap_or(0)
+}
+
+/// The threshold that lets a share of 1, halved so many times, through.
+fn share(halvings: u8) -> Threshold {
+    Threshold::from_probability(0.5_f64.powi(halvings.into()), 4).unwrap_or(Threshold::ALWAYS)
 }

@@ -8,12 +8,12 @@ use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
-use forebay_pipeline::Budget;
+use forebay_pipeline::{Budget, Telemetry};
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tonic::Status;
 
-use crate::coordinator::{CoordinatorLink, coordinate};
+use crate::coordinator::{CoordinatorLink, Metrics, coordinate};
 use crate::membership::{Member, MembersConfig, Reach};
 use crate::server::{Attendance, Bounds, Service};
 use crate::session::{Event, Heard, Identity};
@@ -63,7 +63,9 @@ impl Loopback {
     #[must_use]
     pub fn start(link: CoordinatorLink, budget: &Budget, tap: Arc<Wiretap>) -> Self {
         let (service, seen) = Service::new(ID, budget);
-        tokio::spawn(coordinate(link, seen));
+        // Nobody scrapes it.
+        let metrics = Metrics::new("loopback", &Telemetry::new());
+        tokio::spawn(coordinate(link, seen, metrics));
         Self { service: Arc::new(service), tap }
     }
 

@@ -155,9 +155,10 @@ impl Coordination {
         }
     }
 
-    /// An agent is gone for good, with all that it held.
-    pub fn lost(&mut self, agent: AgentNumber) {
+    /// An agent is gone for good, with all that it held. Returns how many pieces that it has reported are undecided.
+    pub fn lost(&mut self, agent: AgentNumber, now: Nanos) -> usize {
         self.agents.remove(&agent);
+        self.load.undecided(agent, now)
     }
 
     /// An agent reports.
@@ -234,6 +235,18 @@ impl Coordination {
     #[must_use]
     pub fn backlog(&self) -> usize {
         self.agents.values().map(|attendant| attendant.kept.len()).max().unwrap_or(0)
+    }
+
+    /// Whether agents need not report what cannot change the verdict.
+    #[must_use]
+    pub const fn allows_silence(&self) -> bool {
+        self.silence > 0
+    }
+
+    /// How many ticks there are of which agents hold what is dropped: not all are known to have applied them.
+    #[must_use]
+    pub fn unstable_ticks(&self) -> usize {
+        self.ticks.len()
     }
 
     /// Whether agents know different lists of coordinators.
@@ -386,7 +399,7 @@ mod tests {
         assert_eq!(stable_after(told), 0, "its horizon has not passed");
         let lost = |fleet: &mut Coordination| {
             told(fleet);
-            fleet.lost(gone);
+            fleet.lost(gone, 0);
         };
         assert!(stable_after(lost) > 40);
     }

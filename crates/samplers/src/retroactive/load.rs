@@ -67,6 +67,12 @@ impl Load {
         Ok(())
     }
 
+    /// How many pieces of an agent are undecided at `now`.
+    pub(super) fn undecided(&mut self, agent: AgentNumber, now: Nanos) -> usize {
+        self.forget_decided(now);
+        self.by_agent.get(&agent).copied().unwrap_or(0)
+    }
+
     fn forget_decided(&mut self, now: Nanos) {
         while let Some((_, agent, pieces)) = self.reports.pop_front_if(|&mut (due, ..)| due <= now) {
             self.all -= pieces;
@@ -113,7 +119,7 @@ mod tests {
         }
         assert!(load.add(FLOODING, 200, 99).is_err());
         assert!(load.add(FLOODING, 200, 109).is_ok());
-        load.forget_decided(1000);
+        assert_eq!([118, 119].map(|now| load.undecided(FLOODING, now)), [200, 0]);
         assert!(load.by_agent.is_empty() && load.reports.is_empty() && load.all == 0);
     }
 
