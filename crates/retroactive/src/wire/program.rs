@@ -114,7 +114,7 @@ pub fn decode(message: &[u8]) -> Result<Program, MessageError> {
         match (field.number, field.value) {
             (QUESTIONS, Value::Bytes(question)) => program.questions.push(decode_question(question)?),
             (COERCES, Value::Varint(flag)) => program.coerces = flag != 0,
-            (CLAUSES, Value::Bytes(clause)) => program.clauses.push(decode_clause(clause)?),
+            (CLAUSES, Value::Bytes(clause)) => program.clauses.extend(decode_clause(clause)?),
             (COLUMNS, Value::Bytes(columns)) => program.columns = decode_columns(columns)?,
             (NAMES, Value::Bytes(names)) => program.names = Some(decode_names(names)?),
             _ => {}
@@ -309,7 +309,9 @@ fn decode_condition(message: &[u8]) -> Result<(String, Context), MessageError> {
     Ok((text, context))
 }
 
-fn decode_clause(message: &[u8]) -> Result<Clause, MessageError> {
+/// Reads a clause; none if it asks for more than is known here. Without that it would keep too much, and without the clause
+/// an agent asks.
+fn decode_clause(message: &[u8]) -> Result<Option<Clause>, MessageError> {
     let (mut sufficient, mut how, mut leaves) = (Sufficient::ANY, &[][..], false);
     for field in Fields::new(message) {
         let field = field?;
@@ -326,10 +328,10 @@ fn decode_clause(message: &[u8]) -> Result<Clause, MessageError> {
             }
             (KEPT, Value::Bytes(kept)) => how = kept,
             (LEAVES, Value::Varint(flag)) => leaves = flag != 0,
-            _ => {}
+            _ => return Ok(None),
         }
     }
-    Ok(Clause { sufficient, kept: kept::decode(how)?, leaves })
+    Ok(Some(Clause { sufficient, kept: kept::decode(how)?, leaves }))
 }
 
 fn decode_columns(message: &[u8]) -> Result<Columns, MessageError> {

@@ -183,3 +183,35 @@ fn questions_of_other_versions_are_refused() {
     put_bytes(&mut message, QUESTIONS, &question);
     assert_eq!(decode(&message).unwrap_err(), MessageError::Invalid("question"));
 }
+
+#[test]
+fn an_old_agent_does_what_it_knows_of_a_program_and_nothing_that_it_half_knows() {
+    let kept = Kept { policy: 1, part: None, threshold: Some(Threshold::ALWAYS) };
+    let clause = Clause { sufficient: Sufficient { spans: 3, ..Sufficient::ANY }, kept, leaves: true };
+    let question = Question::Predicate(Predicate::SampledFlag);
+    let program = Program {
+        questions: vec![question],
+        clauses: vec![clause],
+        columns: Columns::NONE,
+        ..Program::default()
+    };
+    let message = encode(&program).unwrap().bytes.to_vec();
+    let with = |number: u32, inner: &[u8]| {
+        let mut message = message.clone();
+        put_bytes(&mut message, number, inner);
+        decode(&message)
+    };
+    // What a program and its columns may say one day.
+    assert_eq!(with(90, b"future"), Ok(program.clone()));
+    let mut column = Vec::new();
+    put_varint_field(&mut column, 90, 1);
+    assert_eq!(with(COLUMNS, &column), Ok(program.clone()));
+    // A clause that holds only if something more does, which this agent cannot look for.
+    let mut stricter = encode_clause(&clause);
+    put_varint_field(&mut stricter, 90, 1);
+    assert_eq!(with(CLAUSES, &stricter), Ok(program));
+    // Bits after an unknown question would mean something else.
+    let mut unknown = Vec::new();
+    put_bytes(&mut unknown, 90, b"");
+    assert_eq!(with(QUESTIONS, &unknown), Err(MessageError::Invalid("question")));
+}
