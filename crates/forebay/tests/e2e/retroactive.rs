@@ -1,5 +1,7 @@
 //! A fleet of agents and coordinators, as processes.
 
+mod faults;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -40,18 +42,29 @@ async fn coordinator(listen: SocketAddr, backend: SocketAddr, wait: &str) -> For
 
 /// An agent that a coordinator decides for.
 async fn agent(coordinators: &[SocketAddr], backend: SocketAddr) -> Forebay {
+    agent_with(coordinators, backend, "").await
+}
+
+/// The same, with more settings.
+async fn agent_with(coordinators: &[SocketAddr], backend: SocketAddr, settings: &str) -> Forebay {
     let endpoints: Vec<_> = coordinators.iter().map(|address| format!("'{address}'")).collect();
     let endpoints = endpoints.join(", ");
     let config = format!(
         "--config=yaml:{{receivers: {{otlp: {{protocols: {{grpc: }}}}}}, exporters: {{otlp_grpc: {{endpoint: '{backend}', tls: \
          {{insecure: true}}}}}}, processors: {{retroactive_sampling: {{coordinators: {{endpoints: [{endpoints}], tls: \
-         {{insecure: true}}}}, digest_interval: 200ms}}}}, service: {{pipelines: {{traces: {{receivers: [otlp], \
+         {{insecure: true}}}}, digest_interval: 200ms{settings}}}}}, service: {{pipelines: {{traces: {{receivers: [otlp], \
          processors: [retroactive_sampling], exporters: [otlp_grpc]}}}}}}}}"
     );
     let agent = Forebay::start_with(&[&config], &[]).await;
     let attended = |metrics: &Metrics| metrics.sum("forebay_retroactive_sampling_attended", &[]) == 1;
     agent.until("a coordinator decides", attended).await;
     agent
+}
+
+/// Waits until the coordinator has been told of so much.
+async fn until_pieces(agent: &Forebay, pieces: i64) {
+    let told = |metrics: &Metrics| metrics.sum("forebay_retroactive_sampling_pieces", &[]) == pieces;
+    agent.until("the coordinator knows", told).await;
 }
 
 async fn until_decided(agents: &[Forebay]) {
@@ -181,11 +194,7 @@ async fn an_agent_that_is_stopped_waits_for_what_is_decided_of_its_spans() {
     send(&agents[0], vec![timed(slow, 0, 10)]).await;
     send(&agents[1], vec![timed(slow, 590, 600)]).await;
     for agent in &agents {
-        agent
-            .until("the coordinator knows", |metrics| {
-                metrics.sum("forebay_retroactive_sampling_pieces", &[]) == 1
-            })
-            .await;
+        until_pieces(agent, 1).await;
     }
     for agent in agents {
         agent.stop().await;
