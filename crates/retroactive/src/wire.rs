@@ -65,12 +65,12 @@ pub enum MessageError {
     NotUtf8,
 }
 
-/// Reads a text.
 /// A time of centuries becomes 584 years.
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// Reads a text.
 fn utf8(bytes: &[u8]) -> Result<&str, MessageError> {
     str::from_utf8(bytes).map_err(|_| MessageError::NotUtf8)
 }
