@@ -148,7 +148,11 @@ impl CoordinatorExtension {
 }
 
 /// Joins agents to the sampler that has joined the link, for as long as there is one.
-pub(crate) async fn coordinate(link: CoordinatorLink, mut seen: mpsc::Receiver<Attendance>, metrics: Metrics) {
+pub(crate) async fn coordinate(
+    link: CoordinatorLink,
+    mut seen: mpsc::Receiver<Attendance>,
+    metrics: Metrics,
+) {
     let mut waiting = link.waiting.lock().await;
     while let Some(Sampler { mut port, program }) = waiting.recv().await {
         let coordination = port.coordination();

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::wire::message::{FromCoordinator, decode_from_coordinator, encode_hello, encode_report};
-use crate::{Hello, METHOD, MembersConfig, Membership, VERSIONS};
+use crate::{Hello, METHOD, MembersConfig, Membership, Reach, VERSIONS};
 
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(30);
@@ -68,7 +68,8 @@ impl Setup {
         let yaml = format!("{{endpoints: ['{address}'], tls: {{insecure: true}}}}");
         let (config, _) = read_str(&yaml, MembersConfig::read);
         let member = Membership::start(config.unwrap()).members().borrow()[0].clone();
-        let channel = StreamChannel::new(&member.channel, LONG, 1 << 20).unwrap();
+        let Reach::Channel(channel) = &member.reach else { panic!("{member:?}") };
+        let channel = StreamChannel::new(channel, LONG, 1 << 20).unwrap();
         let (outgoing, incoming) = channel.open(METHOD).await.unwrap();
         let agent = AgentId([id; 16]);
         let hello = Hello { versions: VERSIONS.to_vec(), agent, name: format!("agent {id}"), program: None };
