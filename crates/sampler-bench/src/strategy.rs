@@ -99,6 +99,7 @@ pub fn builtin(traffic: &Traffic) -> Result<Vec<Strategy>, EmbedError> {
     all.push(rules(10.0)?);
     all.push(head_then_tail(traffic, 25.0)?);
     all.push(retroactive(traffic, 5.0)?);
+    all.push(retroactive_economical(traffic, 5.0)?);
     all.push(head_then_retroactive(traffic, 25.0)?);
     Ok(all)
 }
@@ -267,6 +268,17 @@ fn retroactive(traffic: &Traffic, floor: f64) -> Result<Strategy, EmbedError> {
     Strategy::new(format!("retroactive-{floor}%"), about)
         .with_knob("retroactive", "sampling_percentage", floor)
         .retroactive(&[], &tail_sampling(traffic, &symptoms_and_floor(traffic, floor)))
+}
+
+fn retroactive_economical(traffic: &Traffic, floor: f64) -> Result<Strategy, EmbedError> {
+    let about = format!(
+        "The same as `retroactive-{floor}%`, but agents send no evidence that could not change the verdict, and all are \
+         named what is kept."
+    );
+    let decider = tail_sampling(traffic, &symptoms_and_floor(traffic, floor));
+    Strategy::new(format!("retroactive-economical-{floor}%"), about)
+        .with_knob("retroactive (economical)", "sampling_percentage", floor)
+        .retroactive(&[], &decider.replacen('{', "{evidence: economical, ", 1))
 }
 
 fn adaptive_percentage(traffic: &Traffic, goal: f64) -> Result<Strategy, EmbedError> {

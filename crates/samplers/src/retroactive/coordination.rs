@@ -65,6 +65,8 @@ struct Attendant {
     /// Traces that it is to keep.
     kept: VecDeque<(TraceKey, Kept)>,
     told_settled: u64,
+    /// When it was told something last on this stream.
+    told_at: Option<Nanos>,
     /// The first window that it has reported on this stream by the list of coordinators that it knows.
     begins: u64,
     /// The tick that told first that this is settled. Before it has been applied, the agent may hold what others have
@@ -91,6 +93,8 @@ const GRACE: Nanos = 8 * SECOND;
 /// How long an agent may be away at most before the others go on without it: one that had little to do says that it can
 /// hold spans for an hour.
 const AWAY_MAX: Nanos = 600 * SECOND;
+/// An agent to which there is nothing to name is told this often what is settled and stable.
+const PAUSE: Nanos = SECOND;
 /// So many traces are named at a time.
 const KEPT_MAX: usize = 1 << 16;
 /// Agents that are silent hold what nobody has told of for so many times `decision_wait`, and more.
@@ -133,6 +137,7 @@ impl Coordination {
             settled: vec![0; self.shards],
             kept: VecDeque::new(),
             told_settled: 0,
+            told_at: None,
             begins: u64::MAX,
             informed: None,
             told_all: self.tick,
@@ -219,16 +224,25 @@ impl Coordination {
         }
     }
 
-    /// What agents are to be told at `now`; traces that one message has no room for are for the next tick.
+    /// What agents are to be told at `now`, if something is; traces that one message has no room for are for the next tick.
     pub fn tick(&mut self, now: Nanos) -> Vec<(AgentNumber, Decisions)> {
         self.forget_departed(now);
         self.tick += 1;
         self.ticks.push_back((self.tick, now));
         self.advance_stable();
+        let before = self.silence;
         self.choose_silence(now);
         let (tick, stable, silence) = (self.tick, self.stable, Duration::from_nanos(self.silence));
-        let decisions = |attendant: &mut Attendant| attendant.decisions(tick, stable, silence);
-        self.present_mut().map(|(&agent, attendant)| (agent, decisions(attendant))).collect()
+        let has_changed = before != self.silence;
+        let mut told = Vec::new();
+        for (&agent, attendant) in self.present_mut() {
+            let is_due = attendant.told_at.is_none_or(|at| now.saturating_sub(at) >= PAUSE);
+            if is_due || has_changed || !attendant.kept.is_empty() {
+                attendant.told_at = Some(now);
+                told.push((agent, attendant.decisions(tick, stable, silence)));
+            }
+        }
+        told
     }
 
     /// How many traces wait to be named to the agent for which most do.
