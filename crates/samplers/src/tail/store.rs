@@ -178,6 +178,12 @@ impl Store {
         self.in_use() + self.log.allocated() - self.log.in_use()
     }
 
+    /// Moves what is scattered in one segment together, if that gains a third of it.
+    pub(crate) fn compact(&mut self) -> bool {
+        let Self { log, traces, .. } = self;
+        log.compact(|trace, last| traces.slot_mut(trace).last = Some(last))
+    }
+
     /// Cleans the log as far as it needs that, but no more than so many segments.
     fn clean(&mut self, segments: usize) {
         let Self { log, traces, .. } = self;

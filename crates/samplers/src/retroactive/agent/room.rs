@@ -27,10 +27,11 @@ impl RetroactiveAgent {
     pub(super) fn make_room(&mut self, out: &mut Vec<Output>) {
         let most = self.settings.pending_bytes;
         while self.pending.store.in_use() > most {
-            // Kept traces share segments with others, so writing them may free less than their bytes: then more go.
+            // Kept traces share segments with others, so writing them may free less than their bytes: then more go. Those
+            // that stay of the oldest are moved together rather than that younger ones go for the room between them.
             let enough = most.saturating_sub(SEGMENT_BYTES);
             while self.pending.store.in_use().saturating_sub(self.pending.leaving().1) > enough {
-                if !self.overwrite_oldest(out) {
+                if !self.pending.store.compact() && !self.overwrite_oldest(out) {
                     self.pending.write_leaving(out);
                     return;
                 }

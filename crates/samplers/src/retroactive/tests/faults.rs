@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use forebay_otlp::SpanIndex;
 use forebay_otlp::threshold::{Randomness, Threshold};
 use proptest::prelude::*;
 
@@ -10,8 +11,9 @@ use super::{
     Arrival, Fault, POLICIES, configuration, play, reference, split, stamps, telling, traffic, traffic_for,
     weight,
 };
-use crate::tail::Nanos;
-use crate::testing::{SECOND, Span, attribute, text};
+use crate::retroactive::{AgentSettings, RetroactiveAgent};
+use crate::tail::{Nanos, Remember};
+use crate::testing::{MILLISECOND, SECOND, Span, attribute, random, request, span, text, trace};
 
 const MINUTE: Nanos = 60 * SECOND;
 /// Keeps nearly all, and only coordinators can: nobody knows before the end that something does not last for long.
@@ -177,4 +179,28 @@ fn in_a_storm_what_is_kept_stands_for_all() {
     }
     assert!((0.2..0.3).contains(&(kept as f64 / all)), "{kept} of {all}");
     assert!((0.9..1.1).contains(&(weight_of_kept / all)), "{weight_of_kept} for {all}");
+}
+
+#[test]
+fn a_full_agent_gives_up_no_more_than_it_has_to() {
+    let settings = AgentSettings {
+        pending_bytes: 8 << 20,
+        remember_kept: Remember::Decisions(1 << 10),
+        remember_dropped: Remember::Decisions(1 << 10),
+        egress_bytes_per_second: None,
+        epoch_unix_nano: 0,
+    };
+    let mut agent = RetroactiveAgent::new(settings);
+    let (mut random, mut out) = (random(3), Vec::new());
+    for number in 1..20_000 {
+        let mut span = span(trace(number, random.next().unwrap() >> 8), number);
+        span.attributes.push(attribute("text", text(&"x".repeat(1000))));
+        let request = request(vec![span]);
+        let index = SpanIndex::scan(&request).unwrap();
+        agent.accept(&request, &index.envelopes, &index.spans, number * MILLISECOND, &mut out);
+        assert!(agent.bytes_in_use() <= 8 << 20);
+        let pending = agent.stats().pending_spans;
+        assert!(pending > 5_000 || agent.counts().overwritten_spans == 0, "{pending} of {number}");
+    }
+    assert!(out.is_empty() && agent.counts().overwritten_spans > 10_000);
 }

@@ -135,10 +135,12 @@ impl Log {
     }
 
     /// Cleans one segment if the log needs that. `moved` is told where a trace's newest record is now.
-    pub(crate) fn clean(&mut self, mut moved: impl FnMut(SlotNumber, Address)) -> bool {
-        if !self.is_sparse() {
-            return false;
-        }
+    pub(crate) fn clean(&mut self, moved: impl FnMut(SlotNumber, Address)) -> bool {
+        self.is_sparse() && self.compact(moved)
+    }
+
+    /// Cleans one segment if that gains a third of it. `moved` is as with [`Self::clean`].
+    pub(crate) fn compact(&mut self, mut moved: impl FnMut(SlotNumber, Address)) -> bool {
         let Some(victim) = self.victim() else { return false };
         let mut offset = 0;
         while self.segments[victim as usize].live > 0 {
