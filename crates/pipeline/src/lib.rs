@@ -8,6 +8,7 @@
 mod batch;
 mod budget;
 mod consumer;
+pub mod hash;
 mod ledger;
 mod outbox;
 mod outlet;

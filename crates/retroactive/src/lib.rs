@@ -30,7 +30,7 @@ pub use config::{RetroactiveConfig, StorageConfig};
 pub use coordinator::{CoordinatorExtension, CoordinatorLink, LinkError};
 pub use handshake::{AgentId, CoordinatorId, Hello, METHOD, VERSIONS, Welcome};
 pub use loopback::{Direction, Loopback, Wiretap};
-pub use membership::{Member, MembersConfig, Membership, NameConfig, Reach};
+pub use membership::{Member, MembersConfig, Reach};
 pub use processor::{Grant, RetroactiveProcessor};
 pub use server::{AgentHandle, AgentNumber, Attendance, Coordinator, CoordinatorConfig, FullError, What};
 pub use session::{Event, Heard, Identity, Session};

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use forebay_membership::Membership;
 use forebay_otlp::{ScanError, Signal, SpanIndex};
 use forebay_pipeline::{
     Batch, BoxFuture, Budget, Charge, Consumer, Ledger, Outbox, Outlet, Refusal, Telemetry, Throttle,
@@ -25,7 +26,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 use self::metrics::Metrics;
 use crate::AgentId;
 use crate::config::{RetroactiveConfig, StorageConfig};
-use crate::membership::{Member, Membership};
+use crate::membership::Member;
 use crate::session::{Event, Heard, Identity, Session};
 
 /// The `retroactive_sampling` processor.
@@ -105,7 +106,7 @@ impl RetroactiveProcessor {
         tasks.spawn(hand_on);
         let (queue, waiting) = mpsc::channel(QUEUE);
         let (heard, hearing) = mpsc::channel(HEARD);
-        let membership = Membership::start(config.coordinators.clone());
+        let membership = config.coordinators.clone().follow();
         let remember = Remember::Bytes((grant.pending_bytes / REMEMBER_SHARE).max(REMEMBER_BYTES_MIN));
         let settings = AgentSettings {
             pending_bytes: grant.pending_bytes - grant.pending_bytes * 2 / REMEMBER_SHARE,
@@ -177,7 +178,7 @@ impl Task {
         mut self,
         mut waiting: mpsc::Receiver<(Batch, Arc<SpanIndex>)>,
         mut hearing: mpsc::Receiver<Heard>,
-        membership: Membership,
+        membership: Membership<Member>,
         mut deadline: watch::Receiver<Option<Instant>>,
     ) {
         let mut out = Vec::new();

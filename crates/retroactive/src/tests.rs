@@ -24,8 +24,7 @@ use crate::wire::message::{encode_hello, encode_report, encode_welcome};
 use crate::wire::program;
 use crate::{
     AgentHandle, AgentId, AgentNumber, Attendance, Coordinator, CoordinatorConfig, CoordinatorId, Event,
-    Heard, Hello, Identity, METHOD, Member, MembersConfig, Membership, Reach, Session, VERSIONS, Welcome,
-    What,
+    Heard, Hello, Identity, METHOD, Member, MembersConfig, Reach, Session, VERSIONS, Welcome, What,
 };
 
 /// Longer than anything here takes.
@@ -42,7 +41,7 @@ async fn coordinator(yaml: &str) -> (Coordinator, mpsc::Receiver<Attendance>) {
 fn member(yaml: &str) -> Member {
     let (config, diagnostics) = read_str(yaml, MembersConfig::read);
     assert!(!diagnostics.has_errors(), "{}", diagnostics.render(false));
-    let membership = Membership::start(config.unwrap());
+    let membership = config.unwrap().follow();
     membership.members().borrow()[0].clone()
 }
 

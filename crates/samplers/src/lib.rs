@@ -9,7 +9,6 @@ pub mod head;
 pub mod retroactive;
 pub mod tail;
 
-mod hash;
 #[cfg(test)]
 mod testing;
 

@@ -13,7 +13,6 @@ mod disk;
 mod economy;
 pub mod key;
 mod load;
-mod members;
 pub mod message;
 pub mod program;
 #[cfg(test)]
@@ -23,5 +22,5 @@ pub use agent::{AgentSettings, Counts, RetroactiveAgent};
 pub use coordination::{Coordination, CoordinationSettings};
 pub use disk::{DiskError, DiskTier};
 pub use economy::EvidenceMode;
+pub use forebay_membership::Members;
 pub use load::FloodError;
-pub use members::Members;

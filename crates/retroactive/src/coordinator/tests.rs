@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::wire::message::{FromCoordinator, decode_from_coordinator, encode_hello, encode_report};
-use crate::{Hello, METHOD, MembersConfig, Membership, Reach, VERSIONS};
+use crate::{Hello, METHOD, MembersConfig, Reach, VERSIONS};
 
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(30);
@@ -67,7 +67,7 @@ impl Setup {
         let address = self.extension.server.address().unwrap();
         let yaml = format!("{{endpoints: ['{address}'], tls: {{insecure: true}}}}");
         let (config, _) = read_str(&yaml, MembersConfig::read);
-        let member = Membership::start(config.unwrap()).members().borrow()[0].clone();
+        let member = config.unwrap().follow().members().borrow()[0].clone();
         let Reach::Channel(channel) = &member.reach else { panic!("{member:?}") };
         let channel = StreamChannel::new(channel, LONG, 1 << 20).unwrap();
         let (outgoing, incoming) = channel.open(METHOD).await.unwrap();

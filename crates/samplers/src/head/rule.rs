@@ -16,7 +16,7 @@ use forebay_otlp::TraceId;
 use forebay_otlp::threshold::{ProbabilityError, Randomness, Threshold};
 
 use super::verdict::Policy;
-use crate::hash::fnv1a_32;
+use forebay_pipeline::hash::fnv1a_32;
 
 /// How items are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

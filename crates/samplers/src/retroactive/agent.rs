@@ -14,6 +14,7 @@ mod track;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 
+use forebay_membership::Members;
 use forebay_otlp::threshold::Randomness;
 use forebay_otlp::{Envelopes, Span, TraceId};
 use forebay_ottl::EvalError;
@@ -22,7 +23,6 @@ use self::owner::Owner;
 use self::room::Egress;
 use self::track::{State, Tracks};
 use super::key::TraceKey;
-use super::members::Members;
 use super::message::{Decisions, Piece};
 use super::program::{Clause, Columns, Program, ProgramId};
 use crate::tail::decision::Kept;
@@ -169,7 +169,7 @@ impl RetroactiveAgent {
             let number = added.slot;
             if added.first {
                 store.schedule.push(&mut store.traces, number, now);
-                let owner = members.owner(TraceKey::of(store.traces.slot(number).trace_id));
+                let owner = members.owner(TraceKey::of(store.traces.slot(number).trace_id).get());
                 tracks.begin(number, owner);
             }
             tracks.get_mut(number).served.add(added.spans);
@@ -254,7 +254,7 @@ impl RetroactiveAgent {
     fn keep_told(&mut self, index: usize, key: TraceKey, kept: Kept, out: &mut Vec<Output>) {
         let trace_id = key.to_trace_id();
         // Who is not the owner any more has decided on evidence that is not all there is.
-        if self.members.owner(key) != Some(index) {
+        if self.members.owner(key.get()) != Some(index) {
             return;
         }
         let Some(number) = self.pending.store.traces.find(trace_id) else {
@@ -341,14 +341,14 @@ impl RetroactiveAgent {
             let trace_id = self.pending.store.traces.slot(number).trace_id;
             let key = TraceKey::of(trace_id);
             let track = self.tracks.get_mut(number);
-            track.owner = self.members.owner(key);
-            if old.owner_name(key) != self.members.owner_name(key) {
+            track.owner = self.members.owner(key.get());
+            if old.owner_name(key.get()) != self.members.owner_name(key.get()) {
                 track.forget_report();
                 track.moved = true;
                 note_grown(&mut self.tracks, &mut self.owners, number);
             }
         }
-        self.tell_kept_again(|key, owner| old.owner_name(key) != Some(owner));
+        self.tell_kept_again(|key, owner| old.owner_name(key.get()) != Some(owner));
     }
 
     /// A stream to the coordinator of this name begins: it is told everything again.

@@ -177,7 +177,7 @@ impl RetroactiveAgent {
         self.kept.retain(|(moment, ..)| moment.age(now) <= horizon);
         for &(moment, trace_id, kept) in &self.kept {
             let key = TraceKey::of(trace_id);
-            let Some(owner) = self.members.owner(key) else { return };
+            let Some(owner) = self.members.owner(key.get()) else { return };
             if unaware(key, &self.owners[owner].name) {
                 self.owners[owner].announcements.push(Piece {
                     trace_id: key.to_trace_id(),

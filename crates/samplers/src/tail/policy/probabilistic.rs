@@ -9,9 +9,9 @@ use forebay_config::Table;
 use forebay_otlp::threshold::Threshold;
 
 use super::{Compiler, Evidence, Nature, Policy, Sufficient, Verdict};
-use crate::hash::fnv1a_64;
 use crate::retroactive::program::Columns;
 use crate::tail::limits::Limits;
+use forebay_pipeline::hash::fnv1a_64;
 
 /// Hex digits of a percentage's threshold, as everywhere in the Collector.
 pub(super) const PRECISION: u32 = 4;

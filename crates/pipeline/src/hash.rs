@@ -1,7 +1,8 @@
-//! The Collector's hash, for the choices that have to agree with it.
+//! FNV-1a: the hash of the Collector, for choices that have to agree with it or with those of other processes.
 
 /// FNV-1a of 64 bits over the concatenation of `parts`.
-pub(crate) fn fnv1a_64(parts: &[&[u8]]) -> u64 {
+#[must_use]
+pub fn fnv1a_64(parts: &[&[u8]]) -> u64 {
     parts
         .iter()
         .copied()
@@ -10,7 +11,8 @@ pub(crate) fn fnv1a_64(parts: &[&[u8]]) -> u64 {
 }
 
 /// FNV-1a of 32 bits over the concatenation of `parts`.
-pub(crate) fn fnv1a_32(parts: &[&[u8]]) -> u32 {
+#[must_use]
+pub fn fnv1a_32(parts: &[&[u8]]) -> u32 {
     parts
         .iter()
         .copied()
