@@ -47,7 +47,7 @@ pub fn build(
     Ok(Arc::new(Sender::new(id, transport, sending, context, Rng::new())))
 }
 
-struct GrpcTransport {
+pub(crate) struct GrpcTransport {
     channel: Channel,
     compression: Compression,
 }
@@ -55,7 +55,7 @@ struct GrpcTransport {
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
 impl GrpcTransport {
-    fn new(config: GrpcConfig) -> Result<Self, BuildError> {
+    pub(crate) fn new(config: GrpcConfig) -> Result<Self, BuildError> {
         let mut channel = Channel::new(&config.channel, config.sending.timeout)?;
         let encoding = match config.compression {
             Compression::Gzip(_) => Some("gzip"),

@@ -27,6 +27,7 @@ pub mod file;
 pub mod grpc;
 mod headers;
 pub mod http;
+pub mod loadbalancing;
 pub mod nop;
 mod queue;
 mod retry;

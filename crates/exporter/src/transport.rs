@@ -37,6 +37,9 @@ pub(crate) enum Outcome {
     Rejected(String),
     /// It may take it later, not before `after` where it said so.
     Failed { message: String, after: Option<Duration> },
+    /// Of several destinations some have settled `items`, `rejected` of them by refusing them for good. The others may
+    /// take the `rest` later, as [`Self::Failed`].
+    Partly { items: usize, rejected: u64, rest: Vec<Bytes>, message: String, after: Option<Duration> },
 }
 
 impl Outcome {
@@ -79,6 +82,11 @@ impl Payload {
             frames.push(Bytes::from(run));
         }
         Self::of(frames)
+    }
+
+    /// What it consists of: the prefix, if there is one, and pieces, of which small ones are joined.
+    pub(crate) fn frames(&self) -> &[Bytes] {
+        &self.frames
     }
 
     fn of(frames: Vec<Bytes>) -> Self {

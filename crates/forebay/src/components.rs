@@ -149,6 +149,11 @@ pub(crate) const PROCESSORS: &[ComponentType<BuildProcessor>] = &[
 pub(crate) const EXPORTERS: &[ComponentType<BuildExporter>] = &[
     ComponentType { names: &["debug"], signals: &Signal::ALL, read: debug },
     ComponentType { names: &["file"], signals: &Signal::ALL, read: file },
+    ComponentType {
+        names: &["loadbalancing", "load_balancing"],
+        signals: &[Signal::Traces],
+        read: loadbalancing,
+    },
     ComponentType { names: &["nop"], signals: &Signal::ALL, read: nop },
     ComponentType { names: &["otlp_grpc", "otlp"], signals: &Signal::ALL, read: otlp_grpc },
     ComponentType { names: &["otlp_http", "otlphttp"], signals: &Signal::ALL, read: otlp_http },
@@ -344,6 +349,15 @@ fn file(table: &Table<'_>, _reading: &Reading) -> BuildExporter {
     use forebay_exporter::file::{FileConfig, build};
     let config = FileConfig::read(table);
     Box::new(move |id, context| Ok(build(id, config, &context.exporter())?))
+}
+
+fn loadbalancing(table: &Table<'_>, _reading: &Reading) -> BuildExporter {
+    use forebay_exporter::loadbalancing::{LoadBalancingConfig, build};
+    let config = LoadBalancingConfig::read(table);
+    Box::new(move |id, context| match config {
+        Some(config) => Ok(build(id, config, &context.exporter())?),
+        None => Err("its settings have mistakes".into()),
+    })
 }
 
 fn nop(table: &Table<'_>, _reading: &Reading) -> BuildExporter {

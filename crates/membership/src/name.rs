@@ -70,7 +70,13 @@ impl<M: Send + Sync + 'static> Membership<M> {
     /// Peers that are always the same.
     #[must_use]
     pub fn listed(members: Vec<M>) -> Self {
-        Self { members: watch::channel(members).1, task: None }
+        Self::following(watch::channel(members).1)
+    }
+
+    /// Peers that somebody else finds.
+    #[must_use]
+    pub fn following(members: watch::Receiver<Vec<M>>) -> Self {
+        Self { members, task: None }
     }
 
     /// Looks a name up from now on; `member` says who is at an address. Must be called inside a runtime.

@@ -16,8 +16,8 @@ use crate::{endpoint, headers};
 /// `exporters::otlp`, with the Collector's keys and defaults.
 #[derive(Clone, Debug)]
 pub struct GrpcConfig {
-    pub(super) channel: ChannelConfig,
-    pub(super) compression: Compression,
+    pub(crate) channel: ChannelConfig,
+    pub(crate) compression: Compression,
     /// Timeout, retry and queue.
     pub sending: SendingConfig,
 }
@@ -100,6 +100,16 @@ impl GrpcConfig {
     /// Reads the exporter's mapping.
     #[must_use]
     pub fn read(table: &Table<'_>) -> Self {
+        Self::read_with(table, ChannelConfig::read(table))
+    }
+
+    /// Reads the mapping of an exporter whose servers are found otherwise.
+    #[must_use]
+    pub(crate) fn read_settings(table: &Table<'_>) -> Self {
+        Self::read_with(table, ChannelConfig::read_settings(table))
+    }
+
+    fn read_with(table: &Table<'_>, channel: ChannelConfig) -> Self {
         let known = [
             ("gzip", Compression::GZIP),
             ("zstd", Compression::ZSTD),
@@ -107,7 +117,7 @@ impl GrpcConfig {
             ("", Compression::None),
         ];
         Self {
-            channel: ChannelConfig::read(table),
+            channel,
             compression: Compression::read(table, &known),
             sending: SendingConfig::read(table, TIMEOUT),
         }

@@ -104,8 +104,9 @@ impl<T: Transport> Lane<T> {
         let _charge = self.shared.budget().charge(batch.bytes.len());
         drop(batch);
         for (bytes, items) in parts {
-            let verdict = self.deliver(vec![bytes]).await;
-            self.settle(&verdict, items, false);
+            let mut left = items;
+            let verdict = self.deliver(vec![bytes], &mut left, false).await;
+            self.settle(&verdict, left, false);
             verdict.result()?;
         }
         Ok(())
@@ -151,8 +152,10 @@ impl<T: Transport> Lane<T> {
     /// Brings a request out of the queue to its end.
     async fn serve(&self, queue: &Queue, request: Request) {
         let Request { pieces, load, charge, waiters, .. } = request;
-        let verdict = self.deliver(pieces).await;
-        self.settle(&verdict, load.items, !queue.config().wait_for_result);
+        let taken = !queue.config().wait_for_result;
+        let mut left = load.items;
+        let verdict = self.deliver(pieces, &mut left, taken).await;
+        self.settle(&verdict, left, taken);
         for waiter in waiters {
             // Nobody listens if the client has gone: it was not told that the request was taken.
             let _ = waiter.send(verdict.clone().result());
@@ -162,17 +165,19 @@ impl<T: Transport> Lane<T> {
         self.metrics.size.set(gauge(queue.size()));
     }
 
-    async fn deliver(&self, pieces: Vec<Bytes>) -> Verdict {
+    /// Sends a request of `left` items, which are what the verdict is about: those of parts that were settled before
+    /// are counted, and taken off.
+    async fn deliver(&self, pieces: Vec<Bytes>, left: &mut usize, taken: bool) -> Verdict {
         let _in_flight = InFlight::enter(&self.metrics.in_flight);
         tokio::select! {
             biased;
             () = self.time_is_up() => Verdict::Shutdown,
-            verdict = self.attempts(pieces) => verdict,
+            verdict = self.attempts(pieces, left, taken) => verdict,
         }
     }
 
-    async fn attempts(&self, pieces: Vec<Bytes>) -> Verdict {
-        let payload = match self.shared.transport.encode(self.signal, pieces).await {
+    async fn attempts(&self, pieces: Vec<Bytes>, left: &mut usize, taken: bool) -> Verdict {
+        let mut payload = match self.shared.transport.encode(self.signal, pieces).await {
             Ok(payload) => payload,
             Err(message) => return Verdict::Rejected(message),
         };
@@ -185,6 +190,17 @@ impl<T: Transport> Lane<T> {
                 }
                 Outcome::Rejected(message) => return Verdict::Rejected(message),
                 Outcome::Failed { message, after } => (message, after),
+                Outcome::Partly { items, rejected, rest, message, after } => {
+                    let settled = items.min(*left);
+                    let part = Verdict::Delivered { rejected, message: String::new() };
+                    self.settle(&part, settled, taken);
+                    *left -= settled;
+                    payload = match self.shared.transport.encode(self.signal, rest).await {
+                        Ok(payload) => payload,
+                        Err(message) => return Verdict::Rejected(message),
+                    };
+                    (message, after)
+                }
             };
             let Some(backoff) = &mut backoff else { return Verdict::Exhausted(message) };
             let pause = self.next_pause(backoff, after);

@@ -34,7 +34,7 @@ const EXPORTERS: &str = "
     alertmanager alibabacloud_logservice awscloudwatchlogs awsemf awskinesis awss3 awsxray azureblob
     azuredataexplorer azuremonitor bmchelix carbon cassandra clickhouse coralogix datadog dataset doris elasticsearch
     faro googlecloud googlecloudpubsub googlecloudstorage googlemanagedprometheus honeycombmarker influxdb kafka
-    load_balancing loadbalancing logging logicmonitor logzio loki mezmo opencensus opensearch otelarrow otlpjson
+    logging logicmonitor logzio loki mezmo opencensus opensearch otelarrow otlpjson
     prometheus prometheusremotewrite pulsar rabbitmq sapm sematext sentry signalfx splunk_hec stef sumologic syslog
     tencentcloud_logservice tinybird xray zipkin";
 

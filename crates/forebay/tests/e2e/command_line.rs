@@ -57,6 +57,9 @@ exporters:
     signals: [traces, metrics, logs]
   - name: file
     signals: [traces, metrics, logs]
+  - name: loadbalancing
+    aliases: [load_balancing]
+    signals: [traces]
   - name: nop
     signals: [traces, metrics, logs]
   - name: otlp_grpc

@@ -24,6 +24,7 @@ mod documentation;
 mod files;
 mod head_sampling;
 mod lifecycle;
+mod loadbalancing;
 mod memory;
 mod mistakes;
 mod pipelines;
