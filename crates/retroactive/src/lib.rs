@@ -3,7 +3,7 @@
 //! Agents and coordinators are state machines ([`forebay_samplers::retroactive`]) that know of each other's messages
 //! and not of networks. Here is the network: what messages look like as bytes ([`wire`]), an agent's connection to
 //! a coordinator ([`Session`]), a coordinator's connections to agents ([`Coordinator`]), and which coordinators there
-//! are ([`Membership`]); [`Loopback`] does without. `docs/retroactive-protocol.md` has the rules.
+//! are ([`MembersConfig`]); [`Loopback`] does without. `docs/retroactive-protocol.md` has the rules.
 //!
 //! Both ends are channels. An agent hears ([`Heard`]) that it is connected, which gives it the sender of that
 //! connection's reports, then a program and decisions, and at last that it is not connected any more. A coordinator
