@@ -32,9 +32,13 @@ impl Members {
         &self.names
     }
 
-    /// A hash of the list: FNV-1a of all names, each with a zero after it.
+    /// A hash of the list: FNV-1a of all names, each with a zero after it. Zero if there is one peer: everything is its own,
+    /// and those who reach it by different addresses mean the same.
     #[must_use]
     pub fn hash(&self) -> u64 {
+        if self.names.len() == 1 {
+            return 0;
+        }
         let parts: Vec<_> = self.names.iter().flat_map(|name| [name.as_bytes(), b"\0"]).collect();
         fnv1a_64(&parts)
     }
@@ -116,5 +120,13 @@ mod tests {
             let owner = all.owner_among(key, |index| index != missing).map(|index| &*all.names()[index]);
             prop_assert_eq!(owner, rest.owner_name(key));
         }
+    }
+
+    #[test]
+    fn lists_of_one_are_alike_whatever_it_is_called() {
+        let hash = |names: &[&str]| Members::new(names.iter().map(|&name| name.to_owned())).hash();
+        assert_eq!(hash(&["gateway:4319"]), hash(&["127.0.0.1:4319"]));
+        assert_ne!(hash(&["a:4319"]), hash(&["a:4319", "b:4319"]));
+        assert_ne!(hash(&["a:4319", "c:4319"]), hash(&["a:4319", "b:4319"]));
     }
 }
