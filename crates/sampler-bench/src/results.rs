@@ -95,7 +95,7 @@ pub struct MetricInfo {
 }
 
 /// What a strategy has done.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct StrategyResult {
     /// What it is called.
     pub name: String,

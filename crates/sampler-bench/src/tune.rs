@@ -143,16 +143,11 @@ mod tests {
         let exactly = |mean| Estimate { mean, low: mean, high: mean, ..Estimate::default() };
         StrategyResult {
             name: name.to_owned(),
-            about: String::new(),
-            knob: None,
-            yaml: String::new(),
-            hops: Vec::new(),
             metrics: BTreeMap::from([
                 ("anomaly_recall".to_owned(), exactly(recall)),
                 ("egress_ratio".to_owned(), exactly(egress)),
             ]),
-            recall_by_fault: BTreeMap::new(),
-            missed: Vec::new(),
+            ..StrategyResult::default()
         }
     }
 

@@ -20,16 +20,11 @@ fn results(recall: &[f64]) -> Results {
         metrics: MetricInfo::all(),
         strategies: vec![StrategyResult {
             name: "tail".to_owned(),
-            about: String::new(),
-            knob: None,
-            yaml: String::new(),
-            hops: Vec::new(),
             metrics: BTreeMap::from([
                 ("anomaly_recall".to_owned(), estimate.clone()),
                 ("cpu_ns_per_span".to_owned(), estimate),
             ]),
-            recall_by_fault: BTreeMap::new(),
-            missed: Vec::new(),
+            ..StrategyResult::default()
         }],
         sweep: Vec::new(),
         live: Vec::new(),

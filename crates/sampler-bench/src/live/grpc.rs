@@ -13,13 +13,14 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::Bytes;
+use forebay::raw::RawCodec;
 use forebay_otlp::Signal;
 use http::uri::PathAndQuery;
 use tonic::{
     Request, Response, Status,
     client::Grpc as Client,
-    codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    codec::CompressionEncoding,
     server::{Grpc as Server, UnaryService},
     transport::{Channel, Endpoint},
 };
@@ -29,45 +30,6 @@ use super::Error;
 
 /// A server that has not answered by then will not.
 const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Messages are not looked into.
-#[derive(Clone, Copy, Debug, Default)]
-struct RawCodec;
-
-impl Codec for RawCodec {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        *self
-    }
-
-    fn decoder(&mut self) -> Self {
-        *self
-    }
-}
-
-impl Encoder for RawCodec {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, message: Bytes, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        out.reserve(message.len());
-        out.put(message);
-        Ok(())
-    }
-}
-
-impl Decoder for RawCodec {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(message.copy_to_bytes(message.remaining())))
-    }
-}
 
 /// One connection to a server.
 #[derive(Clone, Debug)]

@@ -40,7 +40,7 @@ pub struct Coordination {
     silence: Nanos,
     /// The last tick that allowed it.
     silent_until: u64,
-    /// What was kept of late, with when that was.
+    /// What was kept of late, with when that was, if agents may ever be silent.
     kept: VecDeque<(Nanos, TraceKey, Kept)>,
 }
 
@@ -207,7 +207,9 @@ impl Coordination {
         match notice {
             Notice::Keep(key, kept, holders) => {
                 self.economy.add_kept();
-                self.kept.push_back((now, key, kept));
+                if self.economy.is_possible() {
+                    self.kept.push_back((now, key, kept));
+                }
                 match holders {
                     Holders::These(agents) if self.silence == 0 => {
                         agents.into_iter().for_each(|agent| self.tell(agent, key, kept));

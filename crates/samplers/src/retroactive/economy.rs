@@ -43,6 +43,11 @@ impl Economy {
         Self { mode, saves: false, begun: now, idle: 0, kept: 0 }
     }
 
+    /// Whether agents are ever silent.
+    pub(super) fn is_possible(&self) -> bool {
+        self.mode != EvidenceMode::Exact
+    }
+
     /// Pieces have come, or would have, that need not be sent.
     pub(super) const fn add_idle(&mut self, pieces: u64) {
         self.idle = self.idle.saturating_add(pieces);

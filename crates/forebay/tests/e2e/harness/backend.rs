@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use forebay::raw::RawCodec;
 use forebay_otlp::Signal;
 use http::{HeaderMap, Response, header};
 use http_body_util::BodyExt;
@@ -26,7 +27,6 @@ use tonic::codec::CompressionEncoding;
 use tonic::server::{Grpc, UnaryService};
 use tonic::{Code, Status};
 
-use super::grpc::Raw;
 use super::{Traces, eventually};
 
 /// A backend that listens until it is dropped.
@@ -142,7 +142,7 @@ async fn answer(state: Arc<State>, request: http::Request<Incoming>) -> Response
     let signal = Signal::ALL.into_iter().find(|signal| signal_of(*signal) == path).expect("a path of OTLP");
     if over_grpc {
         let codings = [CompressionEncoding::Gzip, CompressionEncoding::Zstd];
-        let grpc = codings.into_iter().fold(Grpc::new(Raw), Grpc::accept_compressed);
+        let grpc = codings.into_iter().fold(Grpc::new(RawCodec), Grpc::accept_compressed);
         return grpc.max_decoding_message_size(64 << 20).unary(Export { state, signal }, request).await;
     }
     let (head, body) = request.into_parts();

@@ -2,17 +2,14 @@
 
 use std::net::SocketAddr;
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::Bytes;
+use forebay::raw::RawCodec;
 use forebay_otlp::Signal;
 use http::uri::PathAndQuery;
 use tonic::client::Grpc;
-use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codec::CompressionEncoding;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
-
-/// Messages as bytes.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Raw;
 
 /// A client of one endpoint, which connects when it is used.
 #[derive(Clone)]
@@ -41,40 +38,6 @@ impl GrpcClient {
     async fn call(&self, mut grpc: Grpc<Channel>, signal: Signal, message: Bytes) -> Result<Bytes, Status> {
         grpc.ready().await.map_err(|error| Status::unavailable(format!("no connection: {error:?}")))?;
         let path = PathAndQuery::from_static(signal.grpc_path());
-        Ok(grpc.unary(Request::new(message), path, Raw).await?.into_inner())
-    }
-}
-
-impl Codec for Raw {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        out.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(message.copy_to_bytes(message.remaining())))
+        Ok(grpc.unary(Request::new(message), path, RawCodec).await?.into_inner())
     }
 }

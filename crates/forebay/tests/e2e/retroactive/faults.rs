@@ -1,54 +1,16 @@
 //! What becomes of a fleet when agents are killed or cut off.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
+use forebay::hop::Hop;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use super::{
     UNLUCKY, address, agent, agent_with, arrived, coordinator, failed, send, timed, until_decided,
     until_pieces,
 };
 use crate::harness::{Backend, Forebay, Metrics, eventually, free_port};
-
-/// A way to a coordinator that can be cut.
-struct Relay {
-    address: SocketAddr,
-    is_open: watch::Sender<bool>,
-    _accepting: JoinSet<()>,
-}
-
-impl Relay {
-    async fn to(target: SocketAddr) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (is_open, open) = watch::channel(true);
-        let mut accepting = JoinSet::new();
-        accepting.spawn(async move {
-            let mut connections = JoinSet::new();
-            loop {
-                let (mut client, _) = listener.accept().await.unwrap();
-                let mut open = open.clone();
-                connections.spawn(async move {
-                    let passed_on = async {
-                        let Ok(mut server) = TcpStream::connect(target).await else { return };
-                        // Either side may break it.
-                        let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
-                    };
-                    tokio::select! {
-                        () = passed_on => {}
-                        _ = open.wait_for(|open| !open) => {}
-                    }
-                });
-            }
-        });
-        Self { address, is_open, _accepting: accepting }
-    }
-}
 
 /// A span of a trace that has begun elsewhere.
 fn child(trace: u128, start: u64, end: u64) -> Span {
@@ -61,10 +23,10 @@ async fn an_agent_that_is_cut_off_says_so_once_keeps_what_is_certain_and_recover
     let backend = Backend::start().await;
     let listen = address(free_port());
     let coordinator = coordinator(listen, backend.address, "2s").await;
-    let relay = Relay::to(listen).await;
-    let agents = [agent(&[relay.address], backend.address).await, agent(&[listen], backend.address).await];
+    let hop = Hop::to(listen).await.unwrap();
+    let agents = [agent(&[hop.address()], backend.address).await, agent(&[listen], backend.address).await];
     agents[0].until_logged("a coordinator decides").await;
-    relay.is_open.send_replace(false);
+    hop.set_cut(true);
     agents[0]
         .until("nobody decides", |metrics| metrics.sum("forebay_retroactive_sampling_attended", &[]) == 0)
         .await;
@@ -73,7 +35,7 @@ async fn an_agent_that_is_cut_off_says_so_once_keeps_what_is_certain_and_recover
     send(&agents[0], vec![failed(error), timed(slow, 0, 300)]).await;
     eventually("what is certain", async || (arrived(&backend) == BTreeMap::from([(error, 1)])).then_some(()))
         .await;
-    relay.is_open.send_replace(true);
+    hop.set_cut(false);
     agents[0].until_logged_times(2, "a coordinator decides").await;
     send(&agents[1], vec![timed(slow, 400, 600), timed(error, 0, 1)]).await;
     let expected = BTreeMap::from([(error, 2), (slow, 2)]);
