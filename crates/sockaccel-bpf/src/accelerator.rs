@@ -58,9 +58,7 @@ impl Accelerator {
             return Err(AttachError::Requirement(missing));
         }
         match self_test() {
-            Err(error) if !(error.is_about_safety() && options.allow_unsafe_kernel) => {
-                return Err(error.into());
-            }
+            Err(error) if !error.is_accepted(options) => return Err(error.into()),
             _ => {}
         }
         let programs = Programs::attach(&directory, options)?;

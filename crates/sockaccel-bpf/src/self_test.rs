@@ -48,6 +48,18 @@ pub enum SelfTestError {
     Mptcp,
 }
 
+/// What the kernel was seen to do on a connection over which [`MESSAGE`] bytes went each way, and then more than a bound
+/// one way.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// Bytes that were redirected of the first.
+    redirected: u64,
+    /// Directions that went back to TCP because a receiver did not read.
+    bounded: u64,
+    /// Sockets of a connection of MPTCP that were tracked; none where there is no MPTCP.
+    subflows: Option<u64>,
+}
+
 /// What goes each way first.
 const MESSAGE: usize = 64 << 10;
 /// What the receiver may leave unread, and how much more is written before that is believed to have no effect.
@@ -57,10 +69,10 @@ const FLOOD: usize = 2 << 20;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl SelfTestError {
-    /// Whether acceleration works, but could do harm.
+    /// Whether somebody with these options goes on all the same: acceleration works, but could do harm, and that is known.
     #[must_use]
-    pub fn is_about_safety(&self) -> bool {
-        matches!(self, Self::Unbounded | Self::Mptcp)
+    pub fn is_accepted(&self, options: &Options) -> bool {
+        options.allow_unsafe_kernel && matches!(self, Self::Unbounded | Self::Mptcp)
     }
 }
 
@@ -88,22 +100,34 @@ pub fn self_test() -> Result<(), SelfTestError> {
     server.set_read_timeout(Some(PATIENCE))?;
     exchange(&mut client, &mut server)?;
     exchange(&mut server, &mut client)?;
-    if count(Counter::BytesRedirected)? != 2 * MESSAGE as u64 {
-        return Err(SelfTestError::NotRedirected);
-    }
+    let redirected = count(Counter::BytesRedirected)?;
     flood(&mut client, &mut server)?;
-    if count(Counter::DemotedUnread)? == 0 {
-        return Err(SelfTestError::Unbounded);
-    }
-    if let Some((listener, address)) = mptcp {
-        let before = count(Counter::SocketsTracked)?;
-        let _client = mptcp_client(address)?;
-        let _server = listener.accept()?;
-        if count(Counter::SocketsTracked)? != before {
+    let bounded = count(Counter::DemotedUnread)?;
+    let subflows = match mptcp {
+        Some((listener, address)) => {
+            let before = count(Counter::SocketsTracked)?;
+            let _client = mptcp_client(address)?;
+            let _server = listener.accept()?;
+            Some(count(Counter::SocketsTracked)? - before)
+        }
+        None => None,
+    };
+    Seen { redirected, bounded, subflows }.verdict()
+}
+
+impl Seen {
+    fn verdict(self) -> Result<(), SelfTestError> {
+        if self.redirected != 2 * MESSAGE as u64 {
+            return Err(SelfTestError::NotRedirected);
+        }
+        if self.bounded == 0 {
+            return Err(SelfTestError::Unbounded);
+        }
+        if self.subflows.is_some_and(|subflows| subflows > 0) {
             return Err(SelfTestError::Mptcp);
         }
+        Ok(())
     }
-    Ok(())
 }
 
 fn loopback() -> io::Result<TcpListener> {
@@ -166,4 +190,36 @@ fn mptcp_client(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::MPTCP))?;
     socket.connect_timeout(&address.into(), PATIENCE)?;
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAFE: Seen = Seen { redirected: 2 * MESSAGE as u64, bounded: 1, subflows: Some(0) };
+
+    #[test]
+    fn a_kernel_is_unsafe_that_bounds_nothing_or_lets_subflows_in() {
+        assert!(SAFE.verdict().is_ok());
+        assert!(Seen { subflows: None, ..SAFE }.verdict().is_ok(), "there is no MPTCP");
+        let verdict = |seen: Seen| seen.verdict().unwrap_err().to_string();
+        let lost = verdict(Seen { redirected: MESSAGE as u64, ..SAFE });
+        assert_eq!(lost, "the kernel did not redirect between two sockets of this process");
+        let unbounded = verdict(Seen { bounded: 0, ..SAFE });
+        assert!(unbounded.starts_with("unsafe kernel: redirected bytes are not charged"), "{unbounded}");
+        let subflows = verdict(Seen { subflows: Some(2), ..SAFE });
+        assert!(subflows.starts_with("unsafe kernel: subflows of MPTCP"), "{subflows}");
+    }
+
+    #[test]
+    fn only_what_is_unsafe_can_be_accepted_and_only_by_who_says_so() {
+        let (careful, careless) =
+            (Options::default(), Options { allow_unsafe_kernel: true, ..Options::default() });
+        for error in [SelfTestError::Unbounded, SelfTestError::Mptcp] {
+            assert!(!error.is_accepted(&careful) && error.is_accepted(&careless), "{error}");
+        }
+        for error in [SelfTestError::Corrupted, SelfTestError::NotRedirected] {
+            assert!(!error.is_accepted(&careful) && !error.is_accepted(&careless), "{error}");
+        }
+    }
 }
