@@ -15,8 +15,8 @@ use std::time::Duration;
 use forebay_otlp::threshold::Threshold;
 use forebay_pipeline::{Budget, Telemetry};
 use forebay_receiver::StartError;
+use forebay_samplers::retroactive::Coordination;
 use forebay_samplers::retroactive::program::Program;
-use forebay_samplers::retroactive::{Coordination, FloodError};
 use forebay_samplers::tail::{AgentNumber, EvidencePort, Nanos};
 use thiserror::Error;
 use tokio::sync::{Mutex, mpsc};
@@ -92,7 +92,7 @@ const KNOWN_MAX: usize = 1 << 16;
 /// From this fill of the fullest agent's queue on, less is kept: in equal steps, of which each halves it.
 const SHED_FROM: f64 = 0.5;
 const SHED_HALVINGS: u8 = 10;
-/// How long an agent that has flooded a coordinator has to stay away, in nanoseconds.
+/// How long an agent that was cut off has to stay away, in nanoseconds.
 const BARRED: Nanos = 60_000_000_000;
 /// A backlog of so many keys is a full queue.
 const BACKLOG: f64 = 262_144.0;
@@ -204,7 +204,7 @@ impl Fleet<'_> {
             What::Joined(hello, handle) => {
                 let barred_until = self.known.get(&hello.agent).map_or(0, |known| known.barred_until);
                 if self.port.now() < barred_until {
-                    handle.cut_off("it has flooded this coordinator a moment ago");
+                    handle.cut_off("it was cut off a moment ago");
                 } else if handle.tell_program(self.program).is_ok() {
                     let agent = self.join(hello.agent, &hello.name, connection);
                     self.connected.insert(connection, (agent, handle));
@@ -221,31 +221,53 @@ impl Fleet<'_> {
                 self.metrics.pieces.inc_by(report.pieces.len() as u64);
                 let now = self.port.now();
                 if let Err(flood) = self.coordination.reported(agent, &report, now) {
-                    self.leave(connection, Some(flood));
+                    self.metrics.floods.inc();
+                    self.cut_off(connection, &flood.to_string());
                     return self.hold().await;
                 }
                 self.hold().await && self.port.report(agent, report, charge).await
             }
             What::Left => {
-                self.leave(connection, None);
+                self.leave(connection);
                 self.hold().await
             }
         }
     }
 
-    /// A connection has ended, or ends because its agent floods.
-    fn leave(&mut self, connection: server::AgentNumber, flood: Option<FloodError>) {
-        let Some((agent, handle)) = self.connected.remove(&connection) else { return };
-        let now = self.port.now();
-        self.coordination.left(agent, now);
-        if let Some(known) = self.known.values_mut().find(|known| known.connection == Some(connection)) {
+    /// A connection has ended.
+    fn leave(&mut self, connection: server::AgentNumber) -> Option<AgentHandle> {
+        let (agent, handle) = self.connected.remove(&connection)?;
+        self.coordination.left(agent, self.port.now());
+        if let Some(known) = self.known_at(connection) {
             known.connection = None;
-            if let Some(flood) = flood {
-                self.metrics.floods.inc();
-                known.barred_until = now.saturating_add(BARRED);
-                handle.cut_off(flood.to_string());
-            }
         }
+        Some(handle)
+    }
+
+    /// Ends a connection over what its agent does, and does not let that in for a while.
+    fn cut_off(&mut self, connection: server::AgentNumber, reason: &str) {
+        let barred_until = self.port.now().saturating_add(BARRED);
+        if let Some(known) = self.known_at(connection) {
+            known.barred_until = barred_until;
+        }
+        if let Some(handle) = self.leave(connection) {
+            handle.cut_off(reason);
+        }
+    }
+
+    fn known_at(&mut self, connection: server::AgentNumber) -> Option<&mut Known> {
+        self.known.values_mut().find(|known| known.connection == Some(connection))
+    }
+
+    /// Lets go of an agent for which all others would hold what they have dropped.
+    fn let_go_of_unresponsive(&mut self) {
+        let now = self.port.now();
+        let Some(unresponsive) = self.coordination.unresponsive(now) else { return };
+        let connection = self.connected.iter().find(|(_, (agent, _))| *agent == unresponsive);
+        if let Some(&connection) = connection.map(|(connection, _)| connection) {
+            self.cut_off(connection, "it has acknowledged nothing for ten minutes");
+        }
+        self.coordination.lost(unresponsive, now);
     }
 
     /// Lets the sampler decide nothing for as long as that is unsafe; false if it is about to end.
@@ -291,6 +313,7 @@ impl Fleet<'_> {
 
     /// Tells agents what has been decided; false if the sampler is about to end.
     async fn tick(&mut self) -> bool {
+        self.let_go_of_unresponsive();
         let now = self.port.now();
         let decisions: HashMap<_, _> = self.coordination.tick(now).into_iter().collect();
         let mut fullest = self.coordination.backlog() as f64 / BACKLOG;

@@ -75,6 +75,8 @@ struct Attendant {
     /// The last tick that told of everything there was to tell.
     told_all: u64,
     applied: u64,
+    /// When it last acknowledged something that it had not before, or its stream began.
+    acknowledged_at: Nanos,
     /// By the windows that said so, what was applied when, as far as these are not settled.
     acknowledged: VecDeque<(u64, u64)>,
     /// What was applied when the last settled window was reported.
@@ -142,6 +144,7 @@ impl Coordination {
             informed: None,
             told_all: self.tick,
             applied,
+            acknowledged_at: now,
             acknowledged: VecDeque::new(),
             applied_by_settled,
             horizon,
@@ -177,6 +180,7 @@ impl Coordination {
         let applied = report.applied.min(attendant.told_all);
         if attendant.informed.is_some_and(|informed| informed <= applied) && applied > attendant.applied {
             attendant.applied = applied;
+            attendant.acknowledged_at = now;
             attendant.acknowledged.push_back((report.window, applied));
         }
         attendant.horizon = Some(nanos(report.horizon));
@@ -190,6 +194,16 @@ impl Coordination {
         }
         self.differing = differing;
         Ok(())
+    }
+
+    /// An agent that is there, but has acknowledged nothing for longer than one that is away would be waited for: while
+    /// it counts, nobody frees what is dropped.
+    #[must_use]
+    pub fn unresponsive(&self, now: Nanos) -> Option<AgentNumber> {
+        let is_unresponsive = |attendant: &Attendant| {
+            attendant.told_all > attendant.applied && attendant.acknowledged_at.saturating_add(AWAY_MAX) < now
+        };
+        self.present().find(|(_, attendant)| is_unresponsive(attendant)).map(|(&agent, _)| agent)
     }
 
     /// Until when nothing should be decided.
@@ -381,15 +395,19 @@ mod tests {
         Report { window, program, applied, horizon, members: 1, overwritten: 0, idle: 0, pieces: Vec::new() }
     }
 
-    /// What is stable after an agent has acknowledged for a minute what it was told; `other` has connected before.
-    fn stable_after(other: impl Fn(&mut Coordination)) -> u64 {
+    fn fleet() -> Coordination {
         let settings = CoordinationSettings {
             decision_wait: 10 * SECOND,
             shards: 1,
             mode: EvidenceMode::Exact,
             pending_bytes: 1 << 20,
         };
-        let mut fleet = Coordination::new(settings, 0);
+        Coordination::new(settings, 0)
+    }
+
+    /// What is stable after an agent has acknowledged for a minute what it was told; `other` has connected before.
+    fn stable_after(other: impl Fn(&mut Coordination)) -> u64 {
+        let mut fleet = fleet();
         let agent = AgentNumber(1);
         fleet.joined(agent, 0);
         fleet.joined(AgentNumber(2), 0);
@@ -418,5 +436,27 @@ mod tests {
             fleet.lost(gone, 0);
         };
         assert!(stable_after(lost) > 40);
+    }
+
+    #[test]
+    fn an_agent_that_never_acknowledges_is_known_after_ten_minutes() {
+        let mut fleet = fleet();
+        let (good, bad) = (AgentNumber(1), AgentNumber(2));
+        [good, bad].into_iter().for_each(|agent| fleet.joined(agent, 0));
+        for second in 1..=600 {
+            let now = second * SECOND;
+            fleet.reported(good, &report(second, fleet.tick), now).unwrap();
+            fleet.reported(bad, &report(second, 0), now).unwrap();
+            for agent in [good, bad] {
+                fleet.notice(0, Notice::Settled(agent, second), now);
+            }
+            fleet.tick(now);
+            assert_eq!(fleet.unresponsive(now), None);
+        }
+        assert_eq!(fleet.unresponsive(601 * SECOND), Some(bad));
+        fleet.lost(bad, 601 * SECOND);
+        assert_eq!(fleet.unresponsive(601 * SECOND), None);
+        fleet.tick(602 * SECOND);
+        assert!(fleet.unstable_ticks() < 20, "the others free what they have dropped");
     }
 }

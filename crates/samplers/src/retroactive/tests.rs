@@ -293,6 +293,26 @@ proptest! {
     }
 
     #[test]
+    fn a_coordinator_that_goes_while_an_agent_is_away_splits_nothing(
+        (mode, policies) in telling(), seed in any::<u64>(), agents in 2_usize..5,
+        (cut, index, time) in (20_u64..300, 0_usize..4, 100_u64..600),
+        (at, without, apart) in (20_u64..400, 0_usize..3, 0_u64..15),
+        delay in 0_u64..5,
+    ) {
+        let yaml = configuration(&policies);
+        let arrivals = traffic_for(mode, seed, agents);
+        let mut fleet = Fleet::new(agents, 3, &yaml).telling(mode);
+        fleet.delay = delay * STEP;
+        let faults = [
+            (cut * STEP, Fault::CutAgent { index: index % agents, time: time * STEP }),
+            (at * STEP, Fault::Members { without: Some(without), apart: apart * STEP }),
+        ];
+        play(&mut fleet, &arrivals, &faults, 3);
+        fleet.run(120 * SECOND);
+        prop_assert_eq!(split(&fleet.kept, &arrivals), BTreeSet::new());
+    }
+
+    #[test]
     fn agents_that_are_slow_or_stall_split_nothing(
         (mode, policies) in telling(), seed in any::<u64>(), agents in 2_usize..5, coordinators in 1_usize..3,
         slow in prop::collection::vec((0_u64..400, 0_usize..4, 0_u64..200), 0..4),

@@ -123,6 +123,10 @@ pub(crate) fn nanos(duration: Duration) -> Nanos {
 
 fn evidence(table: &Table<'_>, policies: &Policies) -> EvidenceMode {
     let mode = table.choice_or("evidence", EVIDENCE, EvidenceMode::default());
+    if mode != EvidenceMode::Exact && !table.has("coordinator") {
+        table
+            .warning("evidence", "has no effect: without `coordinator` there are no agents to send evidence");
+    }
     match policies.needing_all_evidence() {
         Some(reason) if mode == EvidenceMode::Economical => {
             table.error("evidence", format!("{reason}: set `exact` or `auto`"));

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use forebay::raw::RawCodec;
 use forebay_otlp::Signal;
+use futures_util::{StreamExt, stream};
 use http::uri::PathAndQuery;
 use tonic::client::Grpc;
 use tonic::codec::CompressionEncoding;
@@ -33,6 +34,27 @@ impl GrpcClient {
         coding: CompressionEncoding,
     ) -> Result<Bytes, Status> {
         self.call(Grpc::new(self.0.clone()).send_compressed(coding), signal, message.into()).await
+    }
+
+    /// How a stream of messages both ways ends on which this is said.
+    pub(crate) async fn stream(&self, method: &'static str, messages: Vec<Bytes>) -> Status {
+        let mut grpc = Grpc::new(self.0.clone());
+        grpc.ready().await.unwrap();
+        let path = PathAndQuery::from_static(method);
+        // The stream stays open: it is the other side that ends it.
+        let messages = stream::iter(messages).chain(stream::pending());
+        let answers = grpc.streaming(Request::new(messages), path, RawCodec).await;
+        let mut answers = match answers {
+            Ok(answers) => answers.into_inner(),
+            Err(status) => return status,
+        };
+        loop {
+            match answers.message().await {
+                Ok(Some(_)) => {}
+                Ok(None) => return Status::ok("the stream has ended"),
+                Err(status) => return status,
+            }
+        }
     }
 
     async fn call(&self, mut grpc: Grpc<Channel>, signal: Signal, message: Bytes) -> Result<Bytes, Status> {

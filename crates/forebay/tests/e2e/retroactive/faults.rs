@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use forebay::hop::Hop;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tempfile::TempDir;
+use tonic::Code;
 
 use super::{
     UNLUCKY, address, agent, agent_with, arrived, coordinator, failed, send, timed, until_decided,
     until_pieces,
 };
-use crate::harness::{Backend, Forebay, Metrics, eventually, free_port};
+use crate::harness::{Backend, Forebay, GrpcClient, Metrics, eventually, free_port};
 
 /// A span of a trace that has begun elsewhere.
 fn child(trace: u128, start: u64, end: u64) -> Span {
@@ -142,4 +143,23 @@ async fn agents_are_silent_while_all_are_there_and_keep_the_same() {
     for process in agents.into_iter().chain([coordinator]) {
         process.stop().await;
     }
+}
+
+#[tokio::test]
+async fn an_agent_that_sends_garbage_is_cut_off_and_named_in_the_log() {
+    let backend = Backend::start().await;
+    let listen = address(free_port());
+    let coordinator = coordinator(listen, backend.address, "2s").await;
+    // `FromAgent { hello: { versions: [1], agent: 16 bytes, name: "broken" } }`, and something else.
+    let mut hello = vec![0x0a, 28, 0x08, 1, 0x12, 16];
+    hello.extend([7; 16]);
+    hello.extend(b"\x1a\x06broken");
+    let method = "/forebay.retroactive.v1.Coordination/Attend";
+    let client = GrpcClient::new(listen);
+    let ended = client.stream(method, vec![hello.into(), vec![0xff; 64].into()]).await;
+    assert_eq!(ended.code(), Code::InvalidArgument, "{ended}");
+    coordinator.until_logged("cut off an agent").await;
+    let log = coordinator.stop().await;
+    let line = log.lines().find(|line| line.contains("cut off an agent")).unwrap();
+    assert!(line.contains("broken") && line.contains(ended.message()), "{line}");
 }

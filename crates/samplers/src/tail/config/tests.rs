@@ -78,6 +78,16 @@ fn traces_may_leave_early_where_the_policies_allow_it() {
 }
 
 #[test]
+fn evidence_without_a_coordinator_is_pointed_out() {
+    let (_, found) = read(&format!("{{evidence: auto, {POLICIES}}}"));
+    assert_eq!(
+        found,
+        ["warning: evidence: has no effect: without `coordinator` there are no agents to send evidence"]
+    );
+    assert_eq!(read(&format!("{{evidence: exact, {POLICIES}}}")).1, [""; 0]);
+}
+
+#[test]
 fn mistakes_are_reported_at_their_keys() {
     let (_, found) = read(&format!(
         "{{decision_wait: -1s, num_traces: 0, decision_cache: {{sampled: 1}}, decision_wiat: 1s, {POLICIES}}}"
