@@ -68,7 +68,7 @@ tolerations:
 {{/* The container of a role: (dict "root" $ "role" "agent" "sockaccel" true). */}}
 {{- define "forebay.container" -}}
 name: forebay
-image: "{{ .root.Values.image.repository }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}"
+image: "{{ required "image.repository: say where your cluster finds the image, which docker/Dockerfile makes" .root.Values.image.repository }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}"
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 args:
   - --config=/etc/forebay/config.yaml
