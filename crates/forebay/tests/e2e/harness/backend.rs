@@ -70,8 +70,12 @@ impl Backend {
 
     /// A backend on this port.
     pub(crate) async fn on(port: u16) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
-        let address = listener.local_addr().unwrap();
+        Self::at(SocketAddr::from(([127, 0, 0, 1], port))).await
+    }
+
+    /// A backend at this address.
+    pub(crate) async fn at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let state = Arc::new(State { behaviour: Mutex::new(Behaviour::Accept), received: Mutex::default() });
         let mut accepting = JoinSet::new();
         accepting.spawn(accept(listener, Arc::clone(&state)));

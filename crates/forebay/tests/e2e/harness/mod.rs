@@ -4,6 +4,7 @@ mod backend;
 mod grpc;
 mod http;
 mod metrics;
+mod names;
 mod otlp;
 mod ports;
 mod process;
@@ -17,6 +18,7 @@ pub(crate) use backend::{Backend, Behaviour};
 pub(crate) use grpc::GrpcClient;
 pub(crate) use http::{get, gzip, post, request};
 pub(crate) use metrics::Metrics;
+pub(crate) use names::NameServer;
 pub(crate) use otlp::{
     Traces, ids, key_value, logs_request, metrics_request, request_of, span, span_of, string_attribute,
 };

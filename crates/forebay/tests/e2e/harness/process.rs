@@ -68,9 +68,21 @@ impl Forebay {
 
     /// The same in a cgroup, by the file that its processes are written to.
     pub(crate) async fn start_in(group: &Path, arguments: &[&str]) -> Self {
-        let mut enter = Command::new("sh");
-        enter.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(group).arg(BINARY);
-        let mut process = Self::launch_by(enter, arguments, &[]);
+        Self::start_by(Command::new("sh"), "echo $$ > \"$0\" && exec \"$@\"", group, arguments).await
+    }
+
+    /// The same with another `/etc/resolv.conf`.
+    pub(crate) async fn start_resolving_by(configuration: &Path, arguments: &[&str]) -> Self {
+        let mut namespace = Command::new("unshare");
+        namespace.args(["--mount", "sh"]);
+        let script = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
+        Self::start_by(namespace, script, configuration, arguments).await
+    }
+
+    /// The same by a script for `shell` that begins with a path, and ends by becoming the process.
+    async fn start_by(mut shell: Command, script: &str, path: &Path, arguments: &[&str]) -> Self {
+        shell.args(["-c", script]).arg(path).arg(BINARY);
+        let mut process = Self::launch_by(shell, arguments, &[]);
         process.until_healthy().await;
         process
     }
