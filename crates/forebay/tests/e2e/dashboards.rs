@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use forebay_otlp::Signal;
 use opentelemetry_proto::tonic::trace::v1::Status;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 
-use crate::harness::{Backend, Forebay, Metrics, free_port, request_of, span, within_deadline};
+use crate::harness::{Backend, Forebay, Metrics, eventually, free_port, request_of, span, within_deadline};
 
 /// Traces of a request.
 const TRACES: u128 = 8;
@@ -32,6 +33,19 @@ fn strike(wanted: &mut BTreeSet<String>, metrics: &Metrics) {
     wanted.retain(|name| metrics.sum(name, &[]) <= 0);
 }
 
+/// An agent of this coordinator.
+async fn agent(coordinator: u16, backend: SocketAddr) -> Forebay {
+    Forebay::start(&format!(
+        "
+processors:
+  retroactive_sampling: {{coordinators: {{endpoints: ['127.0.0.1:{coordinator}'], tls: {{insecure: true}}}}, digest_interval: 200ms}}
+exporters: {{otlp_grpc: {{endpoint: 'http://{backend}'}}}}
+service: {{pipelines: {{traces: {{receivers: [otlp], processors: [retroactive_sampling], exporters: [otlp_grpc]}}}}}}
+"
+    ))
+    .await
+}
+
 #[tokio::test]
 async fn every_metric_of_dashboards_and_alerts_moves() {
     let backend = Backend::start().await;
@@ -43,7 +57,8 @@ extensions: {{retroactive_coordinator: {{endpoint: '127.0.0.1:{coordinator}'}}}}
 processors:
   tail_sampling:
     coordinator: retroactive_coordinator
-    decision_wait: 1s
+    decision_wait: 3s
+    evidence: economical
     policies:
       - {{name: errors, type: status_code, status_code: {{status_codes: [ERROR]}}}}
   tail_sampling/small:
@@ -60,21 +75,16 @@ service:
     );
     let extensions = "--set=service.extensions=[health_check, retroactive_coordinator]";
     let gateway = Forebay::start_with(&[&format!("--config=yaml:{gateway}"), extensions], &[]).await;
-    let agent = Forebay::start(&format!(
-        "
-processors:
-  retroactive_sampling: {{coordinators: {{endpoints: ['127.0.0.1:{coordinator}'], tls: {{insecure: true}}}}}}
-exporters: {{otlp_grpc: {{endpoint: 'http://{address}'}}}}
-service: {{pipelines: {{traces: {{receivers: [otlp], processors: [retroactive_sampling], exporters: [otlp_grpc]}}}}}}
-"
-    ))
-    .await;
+    let mut agents = vec![agent(coordinator, address).await, agent(coordinator, address).await];
 
     let mut wanted = wanted();
     assert!(wanted.len() > 15, "{wanted:?}");
+    // This takes an agent that dies.
+    let lost = "forebay_retroactive_coordinator_lost_pieces";
+    assert!(wanted.remove(lost));
     let mut trace = 0;
     let missing = within_deadline(async || {
-        for process in [&gateway, &agent] {
+        for process in [&gateway, &agents[0]] {
             trace += TRACES;
             let mut failed = span(trace);
             failed.status = Some(Status { code: StatusCode::Error.into(), ..Status::default() });
@@ -88,5 +98,18 @@ service: {{pipelines: {{traces: {{receivers: [otlp], processors: [retroactive_sa
     })
     .await;
     assert_eq!(missing, Ok(()), "these are not there, or have not moved");
-    agent.stop().await;
+
+    eventually("what an agent has lost is counted", async || {
+        trace += TRACES;
+        let request = request_of((trace..trace + TRACES).map(span));
+        agents[0].client().export(Signal::Traces, request).await.unwrap();
+        let pieces = "forebay_retroactive_sampling_pieces";
+        agents[0].until("the coordinator knows", |metrics| metrics.sum(pieces, &[]) > 0).await;
+        agents[0].signal("KILL").await;
+        agents.swap_remove(0).ended().await;
+        agents.push(agent(coordinator, address).await);
+        (gateway.metrics().await.sum(lost, &[]) > 0).then_some(())
+    })
+    .await;
+    gateway.stop().await;
 }
