@@ -16,6 +16,7 @@ use forebay_pipeline::{
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
+use tracing::Instrument;
 
 /// Settings of one `batch` processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +116,7 @@ impl BatchProcessor {
             bytes: 0,
             since: None,
         };
-        let task = tokio::spawn(collector.run(queue));
+        let task = tokio::spawn(collector.run(queue).in_current_span());
         Self { sender, deadline, task: Mutex::new(Some(task)), ledger }
     }
 }

@@ -12,6 +12,7 @@ use forebay_pipeline::{Budget, Telemetry};
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tonic::Status;
+use tracing::Instrument;
 
 use crate::coordinator::{CoordinatorLink, Metrics, coordinate};
 use crate::membership::{Member, MembersConfig, Reach};
@@ -65,7 +66,7 @@ impl Loopback {
         let (service, seen) = Service::new(ID, budget);
         // Nobody scrapes it.
         let metrics = Metrics::new("loopback", &Telemetry::new());
-        tokio::spawn(coordinate(link, seen, metrics));
+        tokio::spawn(coordinate(link, seen, metrics).in_current_span());
         Self { service: Arc::new(service), tap }
     }
 

@@ -22,6 +22,7 @@ use forebay_samplers::tail::{Nanos, Output, Remember};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
+use tracing::Instrument;
 
 use self::metrics::Metrics;
 use crate::AgentId;
@@ -103,7 +104,7 @@ impl RetroactiveProcessor {
         let outlet = Outlet::new(next, ledger.clone(), stopped.clone());
         let (outbox, hand_on) = Outbox::new(Signal::Traces, outlet, grant.budget.clone(), ledger.clone());
         let mut tasks = JoinSet::new();
-        tasks.spawn(hand_on);
+        tasks.spawn(hand_on.in_current_span());
         let (queue, waiting) = mpsc::channel(QUEUE);
         let (heard, hearing) = mpsc::channel(HEARD);
         let membership = config.coordinators.clone().follow();
@@ -144,7 +145,7 @@ impl RetroactiveProcessor {
             failures_logged: Throttle::new(),
             attended: None,
         };
-        tasks.spawn(task.run(waiting, hearing, membership, stopped));
+        tasks.spawn(task.run(waiting, hearing, membership, stopped).in_current_span());
         Ok(Self { queue, deadline, tasks: Mutex::new(tasks), ledger })
     }
 

@@ -13,6 +13,7 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
+use tracing::Instrument;
 
 use crate::handshake::{AgentId, CoordinatorId, Hello, METHOD, VERSIONS, Welcome};
 use crate::membership::{Member, Reach};
@@ -116,10 +117,11 @@ impl Session {
             }
             Reach::Loopback(loopback) => {
                 let attending = loopback.clone().attend(address, identity, heard);
-                tokio::spawn(async move {
+                let attending = async move {
                     let ended = attending.await;
                     tracing::debug!(error = %ended, "an agent of this process has no coordinator any more");
-                })
+                };
+                tokio::spawn(attending.in_current_span())
             }
         };
         Ok(Self { task })

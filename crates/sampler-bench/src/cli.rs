@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::Placement;
-use crate::live::{Compression, Fault};
+use crate::live::{Compression, Fault, Peer};
 
 /// What sampling strategies cost and what they keep.
 #[derive(Debug, Parser)]
@@ -140,6 +140,10 @@ pub struct LiveArguments {
     /// A Collector that runs those strategies that it knows, too.
     #[arg(long, value_name = "PATH")]
     pub otelcol: Option<PathBuf>,
+    /// Another program that samples, in the place of a gateway: a command in which `{listen}` is where it is to take
+    /// OTLP over gRPC, `{store}` where to send OTLP over gRPC or Honeycomb's events, and each `{free}` a free address.
+    #[arg(long = "peer", value_name = "NAME=COMMAND")]
+    pub peers: Vec<Peer>,
     /// The core of agents.
     #[arg(long, value_name = "CORE", default_value_t = 0)]
     pub agent_core: usize,

@@ -47,8 +47,11 @@ pub struct Difference {
 
 /// Differences that chance brings less often than this are told.
 const SIGNIFICANT: f64 = 0.05;
-/// What depends on the machine.
-const OF_THE_MACHINE: [&str; 2] = ["cpu_ns_per_span", "money_per_month"];
+
+/// Whether a metric depends on the machine, as CPU time and what is paid for it.
+pub(crate) fn is_of_the_machine(metric: &str) -> bool {
+    metric.starts_with("cpu_ns_per_span") || metric == "money_per_month"
+}
 
 impl Differences {
     /// The differences from `before` to `after`.
@@ -59,7 +62,7 @@ impl Differences {
         let mut found = Vec::new();
         for old in &before.strategies {
             let Some(new) = after.strategy(&old.name) else { continue };
-            let metrics = before.metrics.iter().filter(|metric| !OF_THE_MACHINE.contains(&&*metric.name));
+            let metrics = before.metrics.iter().filter(|metric| !is_of_the_machine(&metric.name));
             for metric in metrics {
                 let (Some(a), Some(b)) = (old.metrics.get(&metric.name), new.metrics.get(&metric.name))
                 else {

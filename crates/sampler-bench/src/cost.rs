@@ -1,11 +1,13 @@
-//! What a strategy costs: bytes on every link, memory, CPU time, delay, and money.
+//! What a strategy costs: bytes on every link and in the store, memory, CPU time, delay, and money.
 
 mod money;
+
+use std::time::Duration;
 
 use crate::simulate::Outcome;
 use crate::{Better, Metric, Unit};
 
-pub use money::Prices;
+pub use money::{Priced, Prices};
 
 /// All metrics of cost, in the order in which they are shown.
 pub const METRICS: &[Metric] = &[
@@ -51,9 +53,29 @@ pub const METRICS: &[Metric] = &[
         title: "CPU time of samplers per span",
         unit: Unit::Nanoseconds,
         better: Better::Lower,
-        formula: "CPU time of the simulation without the harness's / spans sent; neither network nor parsing is in it",
+        formula: "CPU time of all tiers in the simulation, without the harness's / spans sent; neither network nor parsing \
+                  is in it",
         source: "defined here; rcabench has wall time per span",
-        compute: |_, outcome| ratio(outcome.cpu.as_nanos() as f64, outcome.spans_sent as f64),
+        compute: |_, outcome| cpu_per_span(outcome, outcome.cpu.total()),
+    },
+    Metric {
+        name: "cpu_ns_per_span_agents",
+        title: "CPU time of agents per span",
+        unit: Unit::Nanoseconds,
+        better: Better::Lower,
+        formula: "that of calls into agents and of the tasks they start / spans sent; each call counts some 0.3 µs of \
+                  looking at the clock",
+        source: "defined here",
+        compute: |_, outcome| cpu_per_span(outcome, outcome.cpu.agents?),
+    },
+    Metric {
+        name: "cpu_ns_per_span_gateway",
+        title: "CPU time of the gateway per span",
+        unit: Unit::Nanoseconds,
+        better: Better::Lower,
+        formula: "that of calls into the gateway, or coordinator, and of the tasks it starts / spans sent by services",
+        source: "defined here",
+        compute: |_, outcome| cpu_per_span(outcome, outcome.cpu.gateway?),
     },
     Metric {
         name: "memory_peak",
@@ -119,13 +141,22 @@ pub const METRICS: &[Metric] = &[
         compute: |_, outcome| ratio(outcome.spans_refused as f64, outcome.spans_sent as f64),
     },
     Metric {
+        name: "storage",
+        title: "bytes in the store",
+        unit: Unit::Bytes,
+        better: Better::Lower,
+        formula: "bytes of the requests to the store / seconds of traffic × how long things are stored, by the prices below",
+        source: "defined here",
+        compute: |_, outcome| outcome.priced.map(|priced| priced.storage),
+    },
+    Metric {
         name: "money_per_month",
         title: "money a month",
         unit: Unit::Money,
         better: Better::Lower,
         formula: "network, ingestion, storage, CPU and memory at the prices below, if the traffic went on like this",
         source: "the price table",
-        compute: |_, outcome| outcome.money,
+        compute: |_, outcome| outcome.priced.map(|priced| priced.money),
     },
 ];
 
@@ -137,6 +168,10 @@ fn leaving(outcome: &Outcome) -> Option<f64> {
 
 fn bytes(hop: &crate::simulate::HopCounts) -> f64 {
     hop.bytes as f64
+}
+
+fn cpu_per_span(outcome: &Outcome, cpu: Duration) -> Option<f64> {
+    ratio(cpu.as_nanos() as f64, outcome.spans_sent as f64)
 }
 
 fn waits(outcome: &Outcome) -> impl Iterator<Item = f64> {
@@ -158,11 +193,9 @@ fn ratio(part: f64, whole: f64) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::Population;
-    use crate::simulate::{HopCounts, Kept};
+    use crate::simulate::{HopCounts, Kept, TierCpu};
 
     fn outcome(hops: &[(&str, u64)]) -> Outcome {
         let hop =
@@ -199,10 +232,48 @@ mod tests {
     fn by_hand_delays_of_one_to_a_hundred_seconds() {
         let kept = |waited| Kept { waited: Duration::from_secs(waited), ..Kept::default() };
         let outcome = Outcome { kept: (1..=100).rev().map(kept).collect(), ..Outcome::default() };
+        assert_eq!(value("decision_latency_mean", &outcome), Some(50.5));
         assert_eq!(value("decision_latency_p50", &outcome), Some(50.0));
         assert_eq!(value("decision_latency_p99", &outcome), Some(99.0));
         assert_eq!(value("decision_latency_max", &outcome), Some(100.0));
         assert_eq!(value("decision_latency_p99", &Outcome::default()), None);
+    }
+
+    #[test]
+    fn by_hand_two_tiers_spend_a_millisecond_on_a_hundred_spans() {
+        let tiers = |agents, gateway| Outcome {
+            cpu: TierCpu { agents, gateway },
+            spans_sent: 100,
+            spans_refused: 3,
+            ..Outcome::default()
+        };
+        let both = tiers(Some(Duration::from_micros(400)), Some(Duration::from_micros(600)));
+        assert_eq!(value("cpu_ns_per_span", &both), Some(10_000.0));
+        assert_eq!(value("cpu_ns_per_span_agents", &both), Some(4000.0));
+        assert_eq!(value("cpu_ns_per_span_gateway", &both), Some(6000.0));
+        assert_eq!(value("refused_ratio", &both), Some(0.03));
+        let gateway = tiers(None, Some(Duration::from_micros(600)));
+        assert_eq!(value("cpu_ns_per_span", &gateway), Some(6000.0));
+        assert_eq!(value("cpu_ns_per_span_agents", &gateway), None);
+    }
+
+    #[test]
+    fn what_is_stored_and_what_waits_is_told_as_it_is() {
+        let hop = HopCounts { bytes: 100, compressed: Some(40), ..HopCounts::default() };
+        let outcome = Outcome {
+            hops: vec![hop],
+            seconds: 10.0,
+            memory_peak: 7,
+            memory_mean: 2.5,
+            priced: Some(Priced { storage: 3.0, money: 4.0 }),
+            ..Outcome::default()
+        };
+        assert_eq!(value("stored_compressed_per_second", &outcome), Some(4.0));
+        assert_eq!(value("memory_peak", &outcome), Some(7.0));
+        assert_eq!(value("memory_mean", &outcome), Some(2.5));
+        assert_eq!(value("storage", &outcome), Some(3.0));
+        assert_eq!(value("money_per_month", &outcome), Some(4.0));
+        assert_eq!(value("storage", &Outcome::default()), None);
     }
 
     #[test]

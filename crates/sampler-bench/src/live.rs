@@ -8,37 +8,36 @@ mod difference;
 mod fault;
 mod fleet;
 pub mod grpc;
+mod node;
 mod overlay;
+mod peer;
 pub mod proc;
 pub mod process;
 mod replay;
+mod store;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use forebay_otlp::SpanIndex;
-use forebay_pipeline::Batch;
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::time::{Instant, sleep, sleep_until};
-use tonic::transport::{Server, server::TcpIncoming};
 
-use self::fleet::{Fleet, Node};
-use self::grpc::OtlpService;
+use self::fleet::Fleet;
+use self::node::Node;
 use self::replay::Replay;
+use self::store::Listening;
 use crate::cost::Prices;
 use crate::results::metrics;
-use crate::simulate::{HopCounts, Outcome, Run, Store, simulate};
+use crate::simulate::{HopCounts, Outcome, Run, TierCpu, simulate};
 use crate::{Strategy, Workload};
 
 pub use self::difference::{Difference, HopDifference};
 pub use self::fault::{Fault, FaultError, FaultKind};
 pub use self::fleet::System;
 pub use self::overlay::Compression;
+pub use self::peer::{Peer, PeerError};
 
 /// What goes wrong when something outside of this process does.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -90,6 +89,9 @@ pub struct Component {
     pub cpu_ns_per_span: f64,
     /// Resident memory of all of them, each at its peak, in bytes.
     pub peak_rss: u64,
+    /// Resident memory of all of them, on average over the seconds of the traffic, in bytes.
+    #[serde(default)]
+    pub mean_rss: u64,
 }
 
 /// How long services wait until a request of theirs is accepted, in seconds.
@@ -105,14 +107,14 @@ pub struct ExportLatency {
     pub direct_p99: f64,
 }
 
-/// A store that listens, and what keeps count of what it is sent.
-struct Listening {
-    store: Arc<Store>,
-    address: SocketAddr,
+/// What there is to do during a run.
+#[derive(Clone, Copy)]
+enum Event {
+    Look,
+    Begins(FaultKind),
+    Ends(FaultKind),
 }
 
-/// A batch of the Collector has no upper bound by default.
-const MAX_MESSAGE: usize = 64 << 20;
 /// A coordinator decides nothing in its first seconds.
 const GRACE: Duration = Duration::from_secs(9);
 /// How much of the workload is sent to the store itself to see what exporting takes at least.
@@ -124,15 +126,43 @@ impl Live<'_> {
     /// # Errors
     /// When a process does not start, or ends before its time.
     pub fn run(&self, strategy: &Strategy, system: &System) -> Result<LiveResult, Error> {
-        let (result, outcome) =
-            Builder::new_current_thread().enable_all().build()?.block_on(self.processes(strategy, system))?;
-        Ok(LiveResult { difference: self.difference(strategy, system, &outcome)?, ..result })
+        let start = async |store| Fleet::start(strategy, system, self.workload, store).await;
+        let (result, outcome) = self.processes(start, strategy.budget)?;
+        Ok(LiveResult {
+            strategy: strategy.name.clone(),
+            system: system.name.clone(),
+            difference: self.difference(strategy, system, &outcome)?,
+            ..result
+        })
     }
 
-    async fn processes(&self, strategy: &Strategy, system: &System) -> Result<(LiveResult, Outcome), Error> {
+    /// Runs a peer in the place of a gateway, on `core`.
+    ///
+    /// # Errors
+    /// When it does not start, or ends before its time.
+    pub fn run_peer(&self, peer: &Peer, core: usize) -> Result<LiveResult, Error> {
+        let start = async |store| Fleet::of_peer(peer, core, self.workload, store).await;
+        let (result, _) = self.processes(start, None)?;
+        Ok(LiveResult { strategy: peer.name.clone(), system: "its command".to_owned(), ..result })
+    }
+
+    /// Runs the processes that `start` starts, given the store's address.
+    fn processes(
+        &self,
+        start: impl AsyncFnOnce(SocketAddr) -> Result<Fleet, Error>,
+        budget: Option<f64>,
+    ) -> Result<(LiveResult, Outcome), Error> {
+        Builder::new_current_thread().enable_all().build()?.block_on(self.carry(start, budget))
+    }
+
+    async fn carry(
+        &self,
+        start: impl AsyncFnOnce(SocketAddr) -> Result<Fleet, Error>,
+        budget: Option<f64>,
+    ) -> Result<(LiveResult, Outcome), Error> {
         let (direct_p50, direct_p99) = self.direct().await?;
         let listening = Listening::start(self.workload, self.seed).await?;
-        let mut fleet = Fleet::start(strategy, system, self.workload, listening.address).await?;
+        let mut fleet = start(listening.address).await?;
         if fleet.coordinates() {
             sleep(GRACE).await;
         }
@@ -140,40 +170,40 @@ impl Live<'_> {
         let begin = Instant::now();
         let replay = self.replay(Duration::MAX);
         let entries = fleet.entries.clone();
-        let (sent, broken) = tokio::join!(replay.run(&entries, begin), self.disturb(&mut fleet, begin));
+        let (sent, broken) = tokio::join!(replay.run(&entries, begin), self.attend(&mut fleet, begin));
         let (sent, ()) = (sent?, broken?);
         sleep(self.settle).await;
         let components = fleet.components(sent.spans)?;
         fleet.stop().await?;
 
-        let cpu_ns: f64 = components.iter().map(|tier| tier.cpu_ns_per_span * sent.spans as f64).sum();
-        let memory = components.iter().map(|tier| tier.peak_rss).sum::<u64>();
+        let cpu = |name| {
+            let tier = components.iter().find(|tier| tier.name == name)?;
+            Some(Duration::from_secs_f64(tier.cpu_ns_per_span * sent.spans as f64 / 1e9))
+        };
         let mut outcome = Outcome {
             kept: listening.store.kept(begin),
             hops: fleet.hops(),
             spans_sent: sent.spans,
             spans_refused: sent.refused,
             seconds: self.workload.seconds(),
-            cpu: Duration::from_secs_f64(cpu_ns / 1e9),
-            memory_peak: memory,
-            memory_mean: memory as f64,
-            budget: strategy.budget,
-            money: None,
+            cpu: TierCpu { agents: cpu("agents"), gateway: cpu("gateway") },
+            memory_peak: components.iter().map(|tier| tier.peak_rss).sum(),
+            memory_mean: components.iter().map(|tier| tier.mean_rss).sum::<u64>() as f64,
+            budget,
+            priced: None,
         };
-        outcome.money = self.prices.month(&outcome);
+        outcome.priced = self.prices.of(&outcome);
         let population = &self.workload.population;
         let by_metric = metrics()
             .filter_map(|metric| Some((metric.name.to_owned(), (metric.compute)(population, &outcome)?)));
         let seconds = |share| sent.latency(share).unwrap_or_default().as_secs_f64();
         let result = LiveResult {
-            strategy: strategy.name.clone(),
-            system: system.name.clone(),
             faults: self.faults.iter().map(ToString::to_string).collect(),
             metrics: by_metric.collect(),
             export: ExportLatency { p50: seconds(0.5), p99: seconds(0.99), direct_p50, direct_p99 },
-            difference: None,
             hops: outcome.hops.clone(),
             components,
+            ..LiveResult::default()
         };
         Ok((result, outcome))
     }
@@ -191,22 +221,27 @@ impl Live<'_> {
         Replay { workload: self.workload, seed: self.seed, faults: &self.faults, until }
     }
 
-    /// Does what is to go wrong, when it is to.
-    async fn disturb(&self, fleet: &mut Fleet, begin: Instant) -> Result<(), Error> {
-        let mut events: Vec<_> = self
-            .faults
-            .iter()
-            .flat_map(|fault| [(fault.at, fault.kind, true), (fault.at + fault.length, fault.kind, false)])
-            .collect();
+    /// Looks at the memory every second, and does what is to go wrong when it is to.
+    async fn attend(&self, fleet: &mut Fleet, begin: Instant) -> Result<(), Error> {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of traffic")]
+        let seconds = self.workload.seconds() as u64;
+        let mut events: Vec<_> =
+            (0..=seconds).map(|second| (Duration::from_secs(second), Event::Look)).collect();
+        for fault in &self.faults {
+            events.push((fault.at, Event::Begins(fault.kind)));
+            events.push((fault.at + fault.length, Event::Ends(fault.kind)));
+        }
         events.sort_by_key(|event| event.0);
-        for (at, kind, begins) in events {
+        for (at, event) in events {
             sleep_until(begin + at).await;
-            match (kind, begins) {
-                (FaultKind::KillGateway, true) => fleet.gateway.iter_mut().try_for_each(Node::kill)?,
-                (FaultKind::KillGateway, false) => fleet.gateway.iter_mut().try_for_each(Node::launch)?,
-                (FaultKind::CutLink, cut) => fleet.set_cut(cut),
+            match event {
+                Event::Look => fleet.look()?,
+                Event::Begins(FaultKind::KillGateway) => fleet.gateway.iter_mut().try_for_each(Node::kill)?,
+                Event::Ends(FaultKind::KillGateway) => fleet.gateway.iter_mut().try_for_each(Node::launch)?,
+                Event::Begins(FaultKind::CutLink) => fleet.set_cut(true),
+                Event::Ends(FaultKind::CutLink) => fleet.set_cut(false),
                 // The replay sees to it.
-                (FaultKind::Burst(_), _) => {}
+                Event::Begins(FaultKind::Burst(_)) | Event::Ends(FaultKind::Burst(_)) => {}
             }
         }
         Ok(())
@@ -223,26 +258,6 @@ impl Live<'_> {
         }
         let simulated = simulate(strategy, self.workload, Run { seed: self.seed, compress: true })?;
         Ok(Some(Difference::of(&simulated, outcome, system.compression)))
-    }
-}
-
-impl Listening {
-    /// A store for `workload`. Must be called within a Tokio runtime.
-    async fn start(workload: &Workload, seed: u64) -> Result<Self, Error> {
-        let store = Arc::new(Store::new(workload, seed));
-        let service = OtlpService::new(MAX_MESSAGE, {
-            let store = Arc::clone(&store);
-            move |request: Bytes| {
-                // What does not parse is missing afterwards.
-                if let Ok(index) = SpanIndex::scan(&request) {
-                    let _ = store.take(&Batch::scanned(request, index));
-                }
-            }
-        });
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        tokio::spawn(Server::builder().serve_with_incoming(service, TcpIncoming::from(listener)));
-        Ok(Self { store, address })
     }
 }
 

@@ -83,7 +83,7 @@ impl Comparison<'_> {
     fn one(&self, strategy: &Strategy, number: u64) -> Result<Yield, SimulationError> {
         let run = Run { seed: self.first_seed.wrapping_add(number), compress: number == 0 };
         let mut outcome = simulate(strategy, self.workload, run)?;
-        outcome.money = self.prices.month(&outcome);
+        outcome.priced = self.prices.of(&outcome);
         let population = &self.workload.population;
         Ok(Yield {
             metrics: metrics().map(|metric| (metric.compute)(population, &outcome)).collect(),

@@ -4,10 +4,11 @@
 //! hops, which count. Tokio's clock is paused: while there is work it stands still, and when all wait it
 //! jumps to what comes next, so an hour takes as long as the work in it. Where agents run the strategy says
 //! ([`Placement`](crate::Placement)); there is one gateway. If it coordinates agents that sample retroactively, these send
-//! what they keep to the store themselves, and what both tell each other is made into bytes, counted and read again. What is measured of the machine, CPU time, is that of the thread without what the harness
-//! itself spends.
+//! what they keep to the store themselves, and what both tell each other is made into bytes, counted and read again. What
+//! is measured of the machine, CPU time, is that of each tier ([`TierCpu`]), without what the harness itself spends.
 
 mod hop;
+mod stopwatch;
 mod store;
 
 use std::sync::Arc;
@@ -19,13 +20,15 @@ use forebay_retroactive::{Direction, Wiretap};
 use thiserror::Error;
 use tokio::runtime::Builder;
 use tokio::time::{Instant, sleep, sleep_until};
+use tracing::Instrument;
 
-use self::hop::{Hop, Link, Meter};
-use self::store::MeteredStore;
+use self::hop::{Hop, Link};
+use self::stopwatch::{Lane, Stopwatch};
+use crate::cost::Priced;
 use crate::{Strategy, Workload};
 
 pub use self::hop::HopCounts;
-pub(crate) use self::store::Store;
+pub(crate) use self::store::{Store, StoredSpan};
 
 /// What came of a run.
 #[derive(Clone, Debug, Default)]
@@ -40,16 +43,25 @@ pub struct Outcome {
     pub spans_refused: u64,
     /// How long the traffic lasted, in seconds.
     pub seconds: f64,
-    /// CPU time of all samplers.
-    pub cpu: Duration,
+    /// CPU time of the samplers.
+    pub cpu: TierCpu,
     /// The most bytes that waited in all samplers together, of those seen every second.
     pub memory_peak: u64,
     /// How many bytes waited on average.
     pub memory_mean: f64,
     /// The share of the traces that the strategy was asked for.
     pub budget: Option<f64>,
-    /// What it would cost in a month, where prices are known.
-    pub money: Option<f64>,
+    /// What follows from the price table, where there is one.
+    pub priced: Option<Priced>,
+}
+
+/// CPU time of each tier that there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct TierCpu {
+    /// Of all agents together.
+    pub agents: Option<Duration>,
+    /// Of the gateway.
+    pub gateway: Option<Duration>,
 }
 
 /// A trace of which something was kept.
@@ -105,17 +117,28 @@ const TRIES: u32 = 30;
 /// When the strategy's configurations do not start.
 pub fn simulate(strategy: &Strategy, workload: &Workload, run: Run) -> Result<Outcome, SimulationError> {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build()?;
-    let begun = hop::cpu_time();
-    let simulated = runtime.block_on(async {
-        let network = Network::start(strategy, workload, run).await?;
-        Ok(network.carry(workload, run.seed).await)
+    let simulated = Stopwatch::watch(|stopwatch| {
+        let outcome = runtime.block_on(async {
+            let network = Network::start(strategy, workload, run).await?;
+            Ok(network.carry(workload, run.seed).await)
+        });
+        let agents = strategy.agent.as_ref().map(|_| stopwatch.spent(Lane::Agents));
+        let gateway = strategy.gateway.as_ref().map(|_| stopwatch.spent(Lane::Gateway));
+        outcome.map(|outcome| Outcome {
+            cpu: TierCpu { agents, gateway },
+            budget: strategy.budget,
+            ..outcome
+        })
     });
-    let mut outcome: Outcome =
-        simulated.map_err(|error| SimulationError::Embed { strategy: strategy.name.clone(), error })?;
-    // So far it is what the harness has spent.
-    outcome.cpu = (hop::cpu_time() - begun).saturating_sub(outcome.cpu);
-    outcome.budget = strategy.budget;
-    Ok(outcome)
+    simulated.map_err(|error| SimulationError::Embed { strategy: strategy.name.clone(), error })
+}
+
+impl TierCpu {
+    /// That of all tiers.
+    #[must_use]
+    pub fn total(&self) -> Duration {
+        self.agents.unwrap_or_default() + self.gateway.unwrap_or_default()
+    }
 }
 
 /// The tiers of a strategy and the links between them.
@@ -127,43 +150,40 @@ struct Network {
     /// From the services to the store.
     hops: Vec<Arc<Link>>,
     store: Arc<Store>,
-    meter: Arc<Meter>,
 }
 
 impl Network {
     async fn start(strategy: &Strategy, workload: &Workload, run: Run) -> Result<Self, EmbedError> {
-        let meter = Arc::new(Meter::default());
         let store = Arc::new(Store::new(workload, run.seed));
         let link = |name| Arc::new(Link::new(name, run.compress));
-        let hop = |link: &Arc<Link>, next: Arc<dyn Consumer>| -> Arc<dyn Consumer> {
-            Arc::new(Hop::new(Arc::clone(link), Arc::clone(&meter), next))
+        let hop = |link: &Arc<Link>, lane, next: Arc<dyn Consumer>| -> Arc<dyn Consumer> {
+            Arc::new(Hop::new(Arc::clone(link), lane, next))
         };
         let last = |name| {
             let link = link(name);
-            let store = MeteredStore { store: Arc::clone(&store), meter: Arc::clone(&meter) };
-            (hop(&link, Arc::new(store)), vec![link])
+            (hop(&link, Lane::Harness, Arc::<Store>::clone(&store)), vec![link])
         };
         let Some(agent) = &strategy.agent else {
             let (out, mut hops) = last("gateway to store");
             let program = strategy.gateway.as_ref().ok_or(EmbedError::NoTraces)?;
-            let gateway = program.start(out).await?;
+            let gateway = program.start(out).instrument(Lane::Gateway.span()).await?;
             hops.insert(0, link("services to gateway"));
-            let entries = vec![hop(&hops[0], gateway.entry()); workload.services.len()];
-            return Ok(Self { entries, agents: Vec::new(), gateway: Some(gateway), hops, store, meter });
+            let entries = vec![hop(&hops[0], Lane::Gateway, gateway.entry()); workload.services.len()];
+            return Ok(Self { entries, agents: Vec::new(), gateway: Some(gateway), hops, store });
         };
         let (mut gateway, mut loopback) = (None, None);
         let (mut out, mut hops) = last("agents to store");
         if let Some(program) = &strategy.gateway {
             let (decided, gateway_hops) = last("gateway to store");
-            let started = program.start(decided).await?;
+            let started = program.start(decided).instrument(Lane::Gateway.span()).await?;
             let reports = [link("agents to coordinator"), link("coordinator to agents")];
-            loopback = started.coordinator(tap(reports.clone(), Arc::clone(&meter)));
+            loopback = Lane::Gateway.span().in_scope(|| started.coordinator(tap(reports.clone())));
             if loopback.is_some() {
                 hops.splice(..0, reports);
             } else {
                 hops = gateway_hops;
                 hops.insert(0, link("agents to gateway"));
-                out = hop(&hops[0], started.entry());
+                out = hop(&hops[0], Lane::Gateway, started.entry());
             }
             gateway = Some(started);
         }
@@ -171,14 +191,16 @@ impl Network {
         let placed = strategy.placement.agents(workload);
         let mut agents = Vec::new();
         for _ in 0..placed.iter().max().map_or(0, |last| last + 1) {
-            agents.push(agent.start_in(Arc::clone(&out), loopback.as_ref()).await?);
+            let started = agent.start_in(Arc::clone(&out), loopback.as_ref());
+            agents.push(started.instrument(Lane::Agents.span()).await?);
         }
-        let entries = placed.iter().map(|&agent| hop(&first, agents[agent as usize].entry())).collect();
+        let entries =
+            placed.iter().map(|&agent| hop(&first, Lane::Agents, agents[agent as usize].entry())).collect();
         hops.insert(0, first);
-        Ok(Self { entries, agents, gateway, hops, store, meter })
+        Ok(Self { entries, agents, gateway, hops, store })
     }
 
-    /// Carries the whole workload, and stops. What the outcome has for CPU time is what the harness has spent.
+    /// Carries the whole workload, and stops.
     async fn carry(self, workload: &Workload, seed: u64) -> Outcome {
         let begin = Instant::now();
         let mut outcome = Outcome { seconds: workload.seconds(), ..Outcome::default() };
@@ -190,7 +212,7 @@ impl Network {
                 looks = (looks.0 + SECOND, looks.1 + 1);
             }
             sleep_until(begin + request.at).await;
-            let batch = self.meter.measure(|| request.with_ids_of(seed, &workload.population));
+            let batch = request.with_ids_of(seed, &workload.population);
             let spans = batch.items as u64;
             outcome.spans_sent += spans;
             if !send(&self.entries[request.source as usize], batch).await {
@@ -205,14 +227,13 @@ impl Network {
         }
         outcome.memory_mean /= f64::from(looks.1.max(1));
         for agent in self.agents {
-            agent.stop().await;
+            agent.stop().instrument(Lane::Agents.span()).await;
         }
         if let Some(gateway) = self.gateway {
-            gateway.stop().await;
+            gateway.stop().instrument(Lane::Gateway.span()).await;
         }
         outcome.hops = self.hops.iter().map(|link| link.counts()).collect();
         outcome.kept = self.store.kept(begin);
-        outcome.cpu = self.meter.spent();
         outcome
     }
 
@@ -229,10 +250,10 @@ impl Network {
 }
 
 /// Counts what agents and their coordinator tell each other.
-fn tap([up, down]: [Arc<Link>; 2], meter: Arc<Meter>) -> Arc<Wiretap> {
+fn tap([up, down]: [Arc<Link>; 2]) -> Arc<Wiretap> {
     Arc::new(move |direction, message| {
         let link = if direction == Direction::ToCoordinator { &up } else { &down };
-        meter.measure(|| link.count(message, 0));
+        Lane::Harness.span().in_scope(|| link.count(message, 0));
     })
 }
 

@@ -313,11 +313,11 @@ fn adaptive_throughput(traffic: &Traffic, percentage: f64) -> Result<Strategy, E
 fn rules(goal: f64) -> Result<Strategy, EmbedError> {
     let about = format!(
         "The gateway keeps traces with errors by a first rule and by a second one {goal} % of the other spans, shared \
-         out among kinds of traces: the shape of Refinery's rules."
+         out among kinds of traces by moving averages: Refinery's engine."
     );
     let failures = "{name: failures, conditions: [span.status.code == STATUS_CODE_ERROR], sampler: {type: always_sample}}";
     let others = format!(
-        "{{name: others, sampler: {{type: adaptive_percentage, goal_percentage: {goal}, algorithm: water_filling, \
+        "{{name: others, sampler: {{type: adaptive_percentage, goal_percentage: {goal}, \
          fingerprint_attributes: {FINGERPRINT}}}}}"
     );
     Strategy::new(format!("rules-{goal}%"), about)

@@ -32,7 +32,7 @@ pub(super) fn live(arguments: &LiveArguments) -> Result<ExitCode, Error> {
         settle: Duration::from_secs(arguments.settle.into()),
         prices,
     };
-    let found = run(&live, &chosen, &systems, arguments.load_core)?;
+    let found = run(&live, &chosen, &systems, arguments)?;
     let results = Results { live: found, ..results(about, simulation, prices, compared) };
     write(&results, &arguments.out)?;
     say(&format!("simulated:\n{}", summary(&results)));
@@ -72,12 +72,13 @@ fn run(
     live: &Live<'_>,
     chosen: &[Strategy],
     systems: &[System],
-    load_core: usize,
+    arguments: &LiveArguments,
 ) -> Result<Vec<LiveResult>, Error> {
     // One thread, which keeps away from what is measured.
     let mut cores = CpuSet::new();
-    cores.set(load_core);
-    sched_setaffinity(None, &cores).map_err(|error| format!("cannot run on core {load_core}: {error}"))?;
+    let core = arguments.load_core;
+    cores.set(core);
+    sched_setaffinity(None, &cores).map_err(|error| format!("cannot run on core {core}: {error}"))?;
     let mut found = Vec::new();
     let bar = ProgressBar::new_spinner();
     bar.enable_steady_tick(Duration::from_millis(200));
@@ -92,6 +93,11 @@ fn run(
                 bar.suspend(|| say(&format!("{} does not know {}", system.name, strategy.name)));
             }
         }
+    }
+    for peer in &arguments.peers {
+        bar.set_message(format!("{}, in real time", peer.name));
+        let result = live.run_peer(peer, arguments.gateway_core);
+        found.push(result.map_err(|error| format!("{}: {error}", peer.name))?);
     }
     bar.finish_and_clear();
     Ok(found)

@@ -1,4 +1,4 @@
-//! What a month costs.
+//! What is stored, and what a month costs.
 
 use forebay_config::{Loader, Table};
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,15 @@ pub struct Prices {
     pub core_hour: f64,
     /// For an hour of a GB of memory.
     pub memory_gb_hour: f64,
+}
+
+/// What follows from an outcome and the price table.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Priced {
+    /// Bytes in the store, once things are deleted as fast as they come.
+    pub storage: f64,
+    /// What a month costs.
+    pub money: f64,
 }
 
 /// A price table cannot be used.
@@ -75,22 +84,23 @@ impl Prices {
         }
     }
 
-    /// What a month of such traffic costs; `None` if there was no traffic.
+    /// What it takes to go on with such traffic; `None` if there was no traffic.
     #[must_use]
-    pub fn month(&self, outcome: &Outcome) -> Option<f64> {
+    pub fn of(&self, outcome: &Outcome) -> Option<Priced> {
         if outcome.seconds <= 0.0 {
             return None;
         }
         let months = SECONDS / outcome.seconds;
         let stored = bytes(outcome.hops.last()?) * months / GB;
         let network = leaving(outcome)? * months / GB;
-        let cores = outcome.cpu.as_secs_f64() / outcome.seconds;
-        Some(
-            network * self.network_per_gb
-                + stored * (self.ingestion_per_gb + self.storage_per_gb_month * self.retention_months)
-                + cores * HOURS * self.core_hour
-                + outcome.memory_mean / GB * HOURS * self.memory_gb_hour,
-        )
+        let storage = stored * self.retention_months;
+        let cores = outcome.cpu.total().as_secs_f64() / outcome.seconds;
+        let money = network * self.network_per_gb
+            + stored * self.ingestion_per_gb
+            + storage * self.storage_per_gb_month
+            + cores * HOURS * self.core_hour
+            + outcome.memory_mean / GB * HOURS * self.memory_gb_hour;
+        Some(Priced { storage: storage * GB, money })
     }
 }
 
@@ -101,7 +111,7 @@ mod tests {
     use forebay_config::read_str;
 
     use super::*;
-    use crate::simulate::HopCounts;
+    use crate::simulate::{HopCounts, TierCpu};
 
     #[test]
     fn by_hand_a_gigabyte_an_hour_of_which_a_tenth_is_stored() {
@@ -109,7 +119,7 @@ mod tests {
         let outcome = Outcome {
             hops: vec![hop("services to gateway", 1_000_000_000), hop("gateway to store", 100_000_000)],
             seconds: 3600.0,
-            cpu: Duration::from_secs(36),
+            cpu: TierCpu { agents: Some(Duration::from_secs(30)), gateway: Some(Duration::from_secs(6)) },
             memory_mean: 2e9,
             ..Outcome::default()
         };
@@ -123,8 +133,11 @@ mod tests {
         };
         // 730 GB of network, 73 GB at 2 and twice 3, a hundredth of a core, 2 GB.
         let expected = 730.0 + 73.0 * 8.0 + 0.01 * 730.0 * 10.0 + 2.0 * 730.0 * 0.5;
-        assert!((prices.month(&outcome).unwrap() - expected).abs() < 1e-6);
-        assert_eq!(prices.month(&Outcome::default()), None);
+        let priced = prices.of(&outcome).unwrap();
+        assert!((priced.money - expected).abs() < 1e-6);
+        // Two months of 73 GB.
+        assert!((priced.storage - 146e9).abs() < 1.0);
+        assert_eq!(prices.of(&Outcome::default()), None);
     }
 
     #[test]

@@ -1,20 +1,16 @@
 //! A strategy as processes, with a counting proxy on every link between them.
 
-use std::ffi::OsString;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
 
 use forebay::embedded::Program;
 use forebay::hop::Hop;
 use tempfile::TempDir;
-use tokio::task::spawn_blocking;
 
+use super::node::Node;
 use super::overlay::{Compression, Connections};
-use super::proc::{cpu_time, memory};
-use super::process::{Process, free_addresses, pinned};
-use super::{Component, Error};
+use super::process::free_addresses;
+use super::{Component, Error, Peer};
 use crate::simulate::HopCounts;
 use crate::{Strategy, Workload};
 
@@ -41,20 +37,7 @@ pub(super) struct Fleet {
     links: Vec<Link>,
     /// For each service instance, where it sends to.
     pub(super) entries: Vec<SocketAddr>,
-    _files: TempDir,
-}
-
-/// A process that can be started again.
-pub(super) struct Node {
-    name: String,
-    program: PathBuf,
-    core: usize,
-    arguments: Vec<OsString>,
-    listen: SocketAddr,
-    process: Option<Process>,
-    /// CPU time before the run began, and that of processes that have been killed.
-    before: Duration,
-    killed: Duration,
+    _files: Option<TempDir>,
 }
 
 /// A proxy, or one of those between two tiers.
@@ -66,8 +49,6 @@ struct Link {
     leaves_hosts: bool,
     hop: Hop,
 }
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Fleet {
     /// Starts all processes of `strategy`, whose store is at `store`.
@@ -96,7 +77,7 @@ impl Fleet {
             } else {
                 (out, out_name) = (listen, "agents to gateway");
             }
-            gateway = Some(Node::start(system, "gateway", program, &connections, files.path())?);
+            gateway = Some(system.start("gateway", program, &connections, files.path())?);
             if coordinator.is_none() {
                 links.push(Link { leaves_hosts: false, ..to_store });
             }
@@ -123,7 +104,7 @@ impl Fleet {
                     compression: system.compression,
                 };
                 let name = format!("agent-{number}");
-                agents.push(Node::start(system, &name, program, &connections, files.path())?);
+                agents.push(system.start(&name, program, &connections, files.path())?);
                 to_agents.push(Link::new("services to agents", false, listen).await?);
             }
             entries.extend(placed.iter().map(|&agent| to_agents[agent as usize].hop.address()));
@@ -133,7 +114,23 @@ impl Fleet {
             entries.resize(workload.services.len(), link.hop.address());
             links.insert(0, link);
         }
-        Ok(Self { agents, gateway, links, entries, _files: files })
+        Ok(Self { agents, gateway, links, entries, _files: Some(files) })
+    }
+
+    /// Starts `peer` on `core`, in the place of a gateway whose store is at `store`.
+    pub(super) async fn of_peer(
+        peer: &Peer,
+        core: usize,
+        workload: &Workload,
+        store: SocketAddr,
+    ) -> Result<Self, Error> {
+        let [listen] = free_addresses()?;
+        let to_store = Link::new("gateway to store", false, store).await?;
+        let gateway = Node::start(&peer.name, core, peer.command(listen, to_store.hop.address())?, listen)?;
+        let to_peer = Link::new("services to gateway", true, listen).await?;
+        let entries = vec![to_peer.hop.address(); workload.services.len()];
+        let links = vec![to_peer, to_store];
+        Ok(Self { agents: Vec::new(), gateway: Some(gateway), links, entries, _files: None })
     }
 
     /// Whether the gateway decides for agents.
@@ -146,10 +143,16 @@ impl Fleet {
         for link in &self.links {
             let _of_the_start = link.hop.take();
         }
-        self.agents.iter_mut().chain(&mut self.gateway).try_for_each(|node| {
-            node.before = node.spent()?;
-            Ok(())
-        })
+        self.nodes().try_for_each(Node::begin)
+    }
+
+    /// Looks at the memory of all processes.
+    pub(super) fn look(&mut self) -> Result<(), Error> {
+        self.nodes().try_for_each(Node::look)
+    }
+
+    fn nodes(&mut self) -> impl Iterator<Item = &mut Node> {
+        self.agents.iter_mut().chain(&mut self.gateway)
     }
 
     /// Cuts what leaves the services' hosts, or mends it.
@@ -183,87 +186,33 @@ impl Fleet {
 
     /// Stops all processes, from the services to the store.
     pub(super) async fn stop(&mut self) -> Result<(), Error> {
-        for node in self.agents.iter_mut().chain(&mut self.gateway) {
-            if let Some(process) = node.process.take() {
-                // What it holds comes through proxies of this thread.
-                spawn_blocking(move || process.terminate(PATIENCE)).await??;
-            }
+        for node in self.nodes() {
+            node.stop().await?;
         }
         Ok(())
+    }
+}
+
+impl System {
+    /// Starts a process that runs `program`.
+    fn start(
+        &self,
+        name: &str,
+        program: &Program,
+        connections: &Connections,
+        files: &Path,
+    ) -> Result<Node, Error> {
+        let config = files.join(name).with_extension("yaml");
+        std::fs::write(&config, program.yaml())?;
+        let over = format!("--config=yaml:{}", connections.over(&program.outline()));
+        let core = if name == "gateway" { self.gateway_core } else { self.agent_core };
+        let arguments = vec!["--config".into(), config.into(), over.into()];
+        Node::start(name, core, (self.program.clone(), arguments), connections.listen)
     }
 }
 
 impl Link {
     async fn new(up: &'static str, leaves_hosts: bool, target: SocketAddr) -> Result<Self, Error> {
         Ok(Self { up, down: None, leaves_hosts, hop: Hop::to(target).await? })
-    }
-}
-
-impl Component {
-    fn of(name: &str, nodes: &[Node], spans: u64) -> Result<Self, Error> {
-        let (mut cpu, mut peak) = (Duration::ZERO, 0);
-        for node in nodes {
-            cpu += node.spent()?.saturating_sub(node.before);
-            if let Some(process) = &node.process {
-                peak += memory(process.id())?.peak;
-            }
-        }
-        Ok(Self {
-            name: name.to_owned(),
-            processes: nodes.len(),
-            cpu_ns_per_span: cpu.as_nanos() as f64 / spans.max(1) as f64,
-            peak_rss: peak,
-        })
-    }
-}
-
-impl Node {
-    fn start(
-        system: &System,
-        name: &str,
-        program: &Program,
-        connections: &Connections,
-        files: &Path,
-    ) -> Result<Self, Error> {
-        let config = files.join(name).with_extension("yaml");
-        std::fs::write(&config, program.yaml())?;
-        let over = format!("--config=yaml:{}", connections.over(&program.outline()));
-        let mut node = Self {
-            name: name.to_owned(),
-            program: system.program.clone(),
-            core: if name == "gateway" { system.gateway_core } else { system.agent_core },
-            arguments: vec!["--config".into(), config.into(), over.into()],
-            listen: connections.listen,
-            process: None,
-            before: Duration::ZERO,
-            killed: Duration::ZERO,
-        };
-        node.launch()?;
-        Ok(node)
-    }
-
-    /// Starts the process, and waits until it listens.
-    pub(super) fn launch(&mut self) -> Result<(), Error> {
-        let mut command = pinned(self.core, &self.program);
-        // Go 1.25 and later sees the affinity by itself, older ones start a thread per core.
-        command.env("GOMAXPROCS", "1").args(&self.arguments).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut process = Process::start(&self.name, &mut command)?;
-        process.wait_until(PATIENCE, || TcpStream::connect(self.listen).is_ok())?;
-        self.process = Some(process);
-        Ok(())
-    }
-
-    /// Kills the process at once.
-    pub(super) fn kill(&mut self) -> Result<(), Error> {
-        if let Some(process) = self.process.take() {
-            self.killed += cpu_time(process.id())?;
-        }
-        Ok(())
-    }
-
-    /// CPU time so far.
-    fn spent(&self) -> Result<Duration, Error> {
-        let running = self.process.as_ref().map(|process| cpu_time(process.id())).transpose()?;
-        Ok(self.killed + running.unwrap_or_default())
     }
 }

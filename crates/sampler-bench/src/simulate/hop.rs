@@ -1,12 +1,12 @@
 //! Counting what passes between two tiers.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use forebay_pipeline::{Batch, BoxFuture, Consumer, Refusal};
-use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
+use tracing::{Instrument, Span};
+
+use super::stopwatch::Lane;
 
 /// What went over a link.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,13 +29,10 @@ pub(super) struct Link(Mutex<HopCounts>);
 /// One end of a link, before the tier that it leads to.
 pub(super) struct Hop {
     link: Arc<Link>,
-    meter: Arc<Meter>,
     next: Arc<dyn Consumer>,
+    /// That of whom it leads to.
+    span: Span,
 }
-
-/// CPU time that the harness itself has spent.
-#[derive(Default)]
-pub(super) struct Meter(AtomicU64);
 
 /// zstd's default.
 const LEVEL: i32 = 3;
@@ -66,40 +63,22 @@ impl Link {
 }
 
 impl Hop {
-    pub(super) fn new(link: Arc<Link>, meter: Arc<Meter>, next: Arc<dyn Consumer>) -> Self {
-        Self { link, meter, next }
+    /// Leads to `next`, whose CPU time is `lane`'s.
+    pub(super) fn new(link: Arc<Link>, lane: Lane, next: Arc<dyn Consumer>) -> Self {
+        Self { link, next, span: lane.span() }
     }
 }
 
 impl Consumer for Hop {
     fn consume(&self, batch: Batch) -> BoxFuture<'_, Result<(), Refusal>> {
-        Box::pin(async move {
-            let sent = self.meter.measure(|| batch.clone());
-            self.next.consume(batch).await?;
-            self.meter.measure(|| self.link.count(&sent.bytes, sent.items));
-            Ok(())
-        })
+        Box::pin(
+            async move {
+                let sent = batch.clone();
+                self.next.consume(batch).instrument(self.span.clone()).await?;
+                self.link.count(&sent.bytes, sent.items);
+                Ok(())
+            }
+            .instrument(Lane::Harness.span()),
+        )
     }
-}
-
-impl Meter {
-    /// Does something, the CPU time of which is the harness's.
-    pub(super) fn measure<T>(&self, work: impl FnOnce() -> T) -> T {
-        let begun = cpu_time();
-        let done = work();
-        let spent = cpu_time().saturating_sub(begun).as_nanos();
-        self.0.fetch_add(u64::try_from(spent).unwrap_or(u64::MAX), Ordering::Relaxed);
-        done
-    }
-
-    pub(super) fn spent(&self) -> Duration {
-        Duration::from_nanos(self.0.load(Ordering::Relaxed))
-    }
-}
-
-/// CPU time of this thread.
-pub(super) fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
 }

@@ -20,6 +20,7 @@ use forebay_pipeline::{
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
+use tracing::Instrument;
 
 use self::evidence::Evidence;
 pub use self::evidence::EvidencePort;
@@ -150,7 +151,7 @@ impl TailProcessor {
         let outlet = Outlet::new(next, ledger.clone(), stopped.clone());
         let (outbox, hand_on) = Outbox::new(Signal::Traces, outlet, grant.budget.clone(), ledger.clone());
         let mut tasks = JoinSet::new();
-        tasks.spawn(hand_on);
+        tasks.spawn(hand_on.in_current_span());
         let epoch = Instant::now();
         let (notices, told) = mpsc::unbounded_channel();
         let senders = (0..shards).map(|number| {
@@ -168,7 +169,7 @@ impl TailProcessor {
                 id: id.to_owned(),
                 failures_logged: Throttle::new(),
             };
-            tasks.spawn(shard.run(queue, stopped.clone()));
+            tasks.spawn(shard.run(queue, stopped.clone()).in_current_span());
             jobs
         });
         let shards = Arc::new(Shards { queues: senders.collect(), hasher: RandomState::default(), by_key });
