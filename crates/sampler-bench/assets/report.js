@@ -37,7 +37,8 @@ const interval = (estimate, unit) =>
 // Charts take their colours from the style sheet, and are drawn again when the theme changes.
 const charts = [];
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-const palette = ["#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1", "#ff9da7", "#9c755f", "#8b95a5"];
+const palette = ["#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1", "#ff9da7", "#9c755f", "#8b95a5",
+  "#2f9e9e", "#c2410c", "#7c83fd", "#84a02b"];
 const familyOf = (strategy) => strategy.knob?.family ?? strategy.name;
 const families = [...new Set(results.strategies.map(familyOf))];
 const colourOf = (family) => palette[Math.max(0, families.indexOf(family)) % palette.length];
@@ -177,7 +178,8 @@ function bias(estimate) {
 }
 
 const columns = ["kept_ratio", "egress_ratio", "network_ratio", "anomaly_recall", "type_coverage", "completeness",
-  "latency_p99_error", "decision_latency_mean", "memory_peak", "cpu_ns_per_span", "money_per_month"];
+  "latency_p99_error", "decision_latency_mean", "memory_peak", "memory_mean", "cpu_ns_per_span_agents",
+  "cpu_ns_per_span_gateway", "storage", "money_per_month"];
 
 function reveal(name) {
   byId("strategy").value = name;
@@ -231,14 +233,14 @@ function live() {
     run.faults.join(", ") || "none",
     ...shown.map((name) => format(run.metrics[name], metrics.get(name).unit)),
     run.components.map((tier) => `${tier.name} ${format(tier.cpu_ns_per_span, "nanoseconds")}`).join(", "),
-    run.components.map((tier) => `${tier.name} ${format(tier.peak_rss, "bytes")}`).join(", "),
+    run.components.map((tier) => `${tier.name} ${format(tier.peak_rss, "bytes")} / ${format(tier.mean_rss, "bytes")}`).join(", "),
     `${milliseconds(run.export.p50)} / ${milliseconds(run.export.p99)}`,
     `${milliseconds(run.export.direct_p50)} / ${milliseconds(run.export.direct_p99)}`,
     run.difference ? `${run.difference.only_simulated} / ${run.difference.only_live} / ${run.difference.both}` : "–",
     run.difference ? run.difference.hops.map(off).join(", ") : "–",
   ].map((text) => make("td", { textContent: text })));
-  table(section, ["strategy", "run by", "faults", ...shown.map((name) => heading(metrics.get(name))), "CPU per span", "peak RSS",
-    "export p50 / p99", "directly to the store", "kept by the simulation only / processes only / both", "simulated bytes against wire"], rows);
+  table(section, ["strategy", "run by", "faults", ...shown.map((name) => heading(metrics.get(name))), "CPU per span", "RSS, peak / mean",
+    "export p50 / p99", "directly to the store", "kept by the simulation only / processes only / both", "simulated bytes, with frames, against wire"], rows);
 }
 
 function members() {
@@ -254,7 +256,7 @@ function whatif(reset) {
   const chosen = family[slider.value];
   byId("knob").textContent = `${chosen.knob.parameter}: ${chosen.knob.value}`;
   const names = ["kept_ratio", "egress_ratio", "anomaly_recall", "type_coverage", "latency_p99_error", "entry_count_error",
-    "memory_peak", "money_per_month"];
+    "memory_peak", "storage", "cpu_ns_per_span", "money_per_month"];
   byId("tiles").replaceChildren(...names.map((name) =>
     make("div", { className: "tile", title: interval(chosen.metrics[name], metrics.get(name).unit) },
       make("b", { textContent: show(chosen, name) }), make("span", { textContent: metrics.get(name).title }))));
@@ -322,8 +324,8 @@ function methods() {
     `Each strategy was run ${results.seeds} times (seeds ${results.first_seed} to ${results.first_seed + results.seeds - 1}), each time
      with other trace ids and otherwise the same traffic: what varies is what sampling leaves to chance. Each mark of a slider was
      run fewer times. Intervals are Student's, at 95 %. A mean error that is four standard errors or more from zero is called biased, if there are 200 seeds or more to tell.`,
-    `The samplers are Forebay's own, run in virtual time: agents where the configurations have some, and one gateway. CPU time and memory are those of the samplers, without network, parsing and compression; only CPU time, and money
-     with it, depends on the machine.`,
+    `The samplers are Forebay's own, run in virtual time: agents where the configurations have some, and one gateway. CPU time and memory are those of the samplers of each
+     tier, without network, parsing and compression; only CPU time, and money with it, depends on the machine.`,
     `Prices, in any one currency: ${Object.entries(prices).map(([what, price]) => `${what.replaceAll("_", " ")} ${price}`).join(", ")}.
      A month is one of such traffic.`,
     `Odd in the input: ${odd.map(([what, count]) => `${count} ${what.replaceAll("_", " ")}`).join(", ") || "nothing"}.`,

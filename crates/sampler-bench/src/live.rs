@@ -30,7 +30,7 @@ use self::replay::Replay;
 use self::store::Listening;
 use crate::cost::Prices;
 use crate::results::metrics;
-use crate::simulate::{HopCounts, Outcome, Run, TierCpu, simulate};
+use crate::simulate::{GRACE, HopCounts, Outcome, Run, TierCpu, simulate};
 use crate::{Strategy, Workload};
 
 pub use self::difference::{Difference, HopDifference};
@@ -115,8 +115,6 @@ enum Event {
     Ends(FaultKind),
 }
 
-/// A coordinator decides nothing in its first seconds.
-const GRACE: Duration = Duration::from_secs(9);
 /// How much of the workload is sent to the store itself to see what exporting takes at least.
 const DIRECT: Duration = Duration::from_secs(5);
 

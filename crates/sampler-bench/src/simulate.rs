@@ -104,6 +104,9 @@ pub enum SimulationError {
     Runtime(#[from] std::io::Error),
 }
 
+/// How long agents and their coordinator have got before the first request: a coordinator decides nothing in its first
+/// seconds.
+pub(crate) const GRACE: Duration = Duration::from_secs(9);
 /// Between looks at the memory.
 const SECOND: Duration = Duration::from_secs(1);
 /// After the traffic, how long everything may take to be decided, in virtual time.
@@ -150,6 +153,8 @@ struct Network {
     /// From the services to the store.
     hops: Vec<Arc<Link>>,
     store: Arc<Store>,
+    /// Whether the gateway decides for agents.
+    coordinates: bool,
 }
 
 impl Network {
@@ -169,7 +174,14 @@ impl Network {
             let gateway = program.start(out).instrument(Lane::Gateway.span()).await?;
             hops.insert(0, link("services to gateway"));
             let entries = vec![hop(&hops[0], Lane::Gateway, gateway.entry()); workload.services.len()];
-            return Ok(Self { entries, agents: Vec::new(), gateway: Some(gateway), hops, store });
+            return Ok(Self {
+                entries,
+                agents: Vec::new(),
+                gateway: Some(gateway),
+                hops,
+                store,
+                coordinates: false,
+            });
         };
         let (mut gateway, mut loopback) = (None, None);
         let (mut out, mut hops) = last("agents to store");
@@ -197,11 +209,16 @@ impl Network {
         let entries =
             placed.iter().map(|&agent| hop(&first, Lane::Agents, agents[agent as usize].entry())).collect();
         hops.insert(0, first);
-        Ok(Self { entries, agents, gateway, hops, store })
+        Ok(Self { entries, agents, gateway, hops, store, coordinates: loopback.is_some() })
     }
 
     /// Carries the whole workload, and stops.
     async fn carry(self, workload: &Workload, seed: u64) -> Outcome {
+        if self.coordinates {
+            sleep(GRACE).await;
+            // What they have told each other so far they tell each other once.
+            self.hops.iter().for_each(|link| link.reset());
+        }
         let begin = Instant::now();
         let mut outcome = Outcome { seconds: workload.seconds(), ..Outcome::default() };
         let mut looks = (begin, 0_u32);

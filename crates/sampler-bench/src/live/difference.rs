@@ -1,4 +1,9 @@
 //! How far a simulation is from what it simulates.
+//!
+//! A simulation counts messages, and on the wire they are in frames, which are added here: each message is behind 5 bytes
+//! of gRPC, in frames of HTTP/2 of up to 16 KiB with a header of 9 bytes each (RFC 9113, 4.1), and a request has one more
+//! frame for its own headers. What is in those, acknowledgements and pings are left as differences: they depend on who
+//! sends.
 
 use std::collections::BTreeMap;
 
@@ -27,11 +32,19 @@ pub struct Difference {
 pub struct HopDifference {
     /// The link.
     pub name: String,
-    /// Bytes of requests, or messages, in the simulation; compressed one by one where processes compress them.
+    /// Bytes of requests, or messages, in the simulation, with their frames; compressed one by one where processes
+    /// compress them.
     pub simulated: u64,
     /// Bytes on the wire.
     pub live: u64,
 }
+
+/// What gRPC puts before a message.
+const PREFIX: u64 = 5;
+/// The header of a frame of HTTP/2.
+const FRAME: u64 = 9;
+/// The largest frame, by default.
+const FRAME_MAX: u64 = 16 << 10;
 
 impl Difference {
     /// That between two outcomes, where processes compress what they send by `compression`.
@@ -45,11 +58,11 @@ impl Difference {
         let hop = |hop: &HopCounts| {
             let simulated = simulated.hops.iter().find(|other| other.name == hop.name)?;
             // Services do not compress what they send, and reports are as small as they get.
-            let is_compressed = compression == Compression::Zstd
-                && !hop.name.starts_with("services")
-                && !hop.name.contains("coordinator");
+            let is_compressed =
+                compression == Compression::Zstd && !hop.name.starts_with("services") && !is_stream(hop);
             let bytes = simulated.compressed.filter(|_| is_compressed).unwrap_or(simulated.bytes);
-            Some(HopDifference { name: hop.name.clone(), simulated: bytes, live: hop.bytes })
+            let simulated = bytes + frames(simulated, bytes);
+            Some(HopDifference { name: hop.name.clone(), simulated, live: hop.bytes })
         };
         Self {
             both: both().count(),
@@ -66,6 +79,17 @@ impl Difference {
         let differing = self.only_simulated + self.only_live;
         differing as f64 / (self.both + differing).max(1) as f64
     }
+}
+
+/// What is around the messages of a link, which take so many bytes themselves.
+fn frames(hop: &HopCounts, bytes: u64) -> u64 {
+    // Reports and decisions are messages of streams that stay open.
+    let headers = if is_stream(hop) { 0 } else { FRAME };
+    hop.requests * (PREFIX + FRAME + headers) + bytes / FRAME_MAX * FRAME
+}
+
+fn is_stream(hop: &HopCounts) -> bool {
+    hop.name.contains("coordinator")
 }
 
 #[cfg(test)]
@@ -92,6 +116,19 @@ mod tests {
         assert!((found.kept_error() - 0.5).abs() < 1e-12);
         let nothing = Difference::of(&Outcome::default(), &Outcome::default(), Compression::None);
         assert!(nothing.kept_error().abs() < 1e-12);
+    }
+
+    #[test]
+    fn by_hand_frames_of_requests_of_long_ones_and_of_messages_in_a_stream() {
+        let hop = |name: &str, requests, bytes| {
+            let name = name.to_owned();
+            HopCounts { name, requests, bytes, ..HopCounts::default() }
+        };
+        // Five bytes and two frames each.
+        assert_eq!(frames(&hop("agents to store", 10, 1000), 1000), 10 * 23);
+        // 16, 16 and 8 KiB.
+        assert_eq!(frames(&hop("agents to store", 1, 40 << 10), 40 << 10), 23 + 2 * 9);
+        assert_eq!(frames(&hop("agents to coordinator", 10, 1000), 1000), 10 * 14);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::Results;
 use crate::metric::Unit;
 
 /// What is shown of each strategy.
-const COLUMNS: [(&str, &str); 9] = [
+const COLUMNS: [(&str, &str); 10] = [
     ("kept_ratio", "traces"),
     ("egress_ratio", "egress"),
     ("network_ratio", "network"),
@@ -16,7 +16,8 @@ const COLUMNS: [(&str, &str); 9] = [
     ("completeness", "whole"),
     ("latency_p99_error", "p99 error"),
     ("decision_latency_mean", "delay"),
-    ("cpu_ns_per_span", "CPU/span"),
+    ("cpu_ns_per_span_agents", "agents' CPU"),
+    ("cpu_ns_per_span_gateway", "gateway's"),
 ];
 
 /// The strategies as a table.

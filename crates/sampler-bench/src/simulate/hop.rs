@@ -47,6 +47,13 @@ impl Link {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Begins to count anew.
+    pub(super) fn reset(&self) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let HopCounts { name, compressed, .. } = std::mem::take(&mut *counts);
+        *counts = HopCounts { name, compressed: compressed.map(|_| 0), ..HopCounts::default() };
+    }
+
     /// Counts a message with so many spans in it.
     pub(super) fn count(&self, message: &[u8], spans: usize) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);

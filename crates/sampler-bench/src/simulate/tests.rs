@@ -56,6 +56,8 @@ fn a_head_sampler_keeps_about_its_share_with_the_weight_that_says_so() {
     assert!(outcome.kept.iter().all(|kept| (kept.weight.unwrap() - 10.0).abs() < 0.01));
     assert_eq!(outcome.hops[0].name, "services to agents");
     assert_eq!(outcome.budget, Some(0.1));
+    assert!(outcome.cpu.agents > Some(Duration::ZERO));
+    assert_eq!(outcome.cpu.gateway, None);
 }
 
 #[test]
@@ -103,6 +105,7 @@ fn a_retroactive_fleet_keeps_what_a_tail_sampler_keeps_and_sends_little() {
         assert!(evidence.compressed <= Some(evidence.bytes));
         assert!(stored.spans == fleet.kept.iter().map(|kept| u64::from(kept.spans)).sum::<u64>());
         assert!(fleet.memory_peak > 0);
+        assert!(fleet.cpu.agents > Some(Duration::ZERO) && fleet.cpu.gateway > Some(Duration::ZERO));
     }
 }
 
