@@ -18,6 +18,8 @@ mod fidelity;
 mod quantiles;
 mod rare;
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod testing;
 
 use crate::simulate::Kept;

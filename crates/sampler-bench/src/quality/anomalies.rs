@@ -87,12 +87,8 @@ fn caught(population: &Population, kept: &[Kept]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use proptest::prelude::*;
-
     use super::*;
-    use crate::quality::testing::{any_case, close, outcome, population};
+    use crate::quality::testing::{outcome, population};
     use crate::simulate::Outcome;
 
     fn value(metric: Metric, population: &Population, outcome: &Outcome) -> Option<f64> {
@@ -120,17 +116,5 @@ mod tests {
         let unlabelled = Population { labelled: false, ..population(&[(0, 1.0, true)]) };
         assert_eq!(value(RECALL, &unlabelled, &outcome(&[(0, 1.0)])), None);
         assert_eq!(value(PRECISION, &unlabelled, &outcome(&[(0, 1.0)])), None);
-    }
-
-    proptest! {
-        #[test]
-        fn as_with_sets((population, outcome) in any_case()) {
-            let anomalous: BTreeSet<_> = population.anomalies().collect();
-            let kept: BTreeSet<_> = outcome.kept.iter().map(|kept| kept.trace as usize).collect();
-            let both = anomalous.intersection(&kept).count() as f64;
-            let share = |whole: usize| (whole > 0).then(|| both / whole as f64);
-            prop_assert!(close(value(RECALL, &population, &outcome), share(anomalous.len())));
-            prop_assert!(close(value(PRECISION, &population, &outcome), share(kept.len())));
-        }
     }
 }

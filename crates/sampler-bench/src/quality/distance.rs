@@ -113,16 +113,6 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_greatest_difference_is_at_some_duration((population, outcome) in any_case()) {
-            let Some((all, kept)) = durations(&population, &outcome) else { return Ok(()) };
-            let below = |values: &Weighted, x: f64| {
-                total(&values.iter().copied().filter(|(value, _)| *value <= x).collect::<Vec<_>>()) / total(values)
-            };
-            let slow = all.iter().map(|(x, _)| (below(&all, *x) - below(&kept, *x)).abs()).fold(0.0, f64::max);
-            prop_assert!(close((KOLMOGOROV_SMIRNOV.compute)(&population, &outcome), Some(slow)));
-        }
-
-        #[test]
         fn divergence_is_between_nothing_and_a_bit((population, outcome) in any_case()) {
             if let Some(found) = (JENSEN_SHANNON.compute)(&population, &outcome) {
                 prop_assert!((0.0..=1.0 + 1e-9).contains(&found));

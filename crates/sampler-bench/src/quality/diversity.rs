@@ -44,12 +44,8 @@ fn distance(a: &[u64], b: &[u64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use proptest::prelude::*;
-
     use super::*;
-    use crate::quality::testing::{any_case, close, outcome, population};
+    use crate::quality::testing::{close, outcome, population};
 
     #[test]
     fn by_hand_three_types_of_which_neighbours_share_one_pair_of_three() {
@@ -65,23 +61,5 @@ mod tests {
         let population = population(&[(0, 1.0, false)]);
         assert_eq!((DISSIMILARITY.compute)(&population, &outcome(&[(0, 1.0)])), None);
         assert_eq!((TYPES_PER_TRACE.compute)(&population, &outcome(&[])), None);
-    }
-
-    proptest! {
-        #[test]
-        fn as_with_sets((population, outcome) in any_case()) {
-            let kinds: BTreeSet<_> = outcome.kept.iter().map(|kept| population.traces[kept.trace as usize].kind).collect();
-            let sets: Vec<BTreeSet<_>> =
-                kinds.iter().map(|&kind| population.patterns[kind as usize].iter().collect()).collect();
-            let mut distances = Vec::new();
-            for first in 0..sets.len() {
-                for second in first + 1..sets.len() {
-                    let both = sets[first].intersection(&sets[second]).count() as f64;
-                    distances.push(1.0 - both / sets[first].union(&sets[second]).count() as f64);
-                }
-            }
-            let mean = (!distances.is_empty()).then(|| distances.iter().sum::<f64>() / distances.len() as f64);
-            prop_assert!(close((DISSIMILARITY.compute)(&population, &outcome), mean));
-        }
     }
 }

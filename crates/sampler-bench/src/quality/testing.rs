@@ -1,5 +1,6 @@
 //! Populations and outcomes in a line.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use forebay_otlp::TraceId;
@@ -59,13 +60,26 @@ pub(crate) fn outcome(kept: &[(u32, f64)]) -> Outcome {
     Outcome { kept: kept.collect(), ..Outcome::default() }
 }
 
-/// Any small population, and which of it was kept with which weight.
+/// Any small population, and what of it was kept: some traces torn, some without a weight.
 pub(crate) fn any_case() -> impl Strategy<Value = (Population, Outcome)> {
-    let trace = (0..5_u32, 0.001..10.0_f64, any::<bool>(), prop::option::of(1.0..20.0_f64));
-    vec(trace, 0..30).prop_map(|traces| {
-        let sketches: Vec<_> = traces.iter().map(|&(kind, seconds, bad, _)| (kind, seconds, bad)).collect();
-        let kept = (0..).zip(&traces).filter_map(|(number, &(.., weight))| Some((number, weight?)));
-        (population(&sketches), outcome(&kept.collect::<Vec<_>>()))
+    let kept = (0..3_u32, 1..1000_u64, prop::option::of(1.0..20.0_f64));
+    let trace = (0..30_u32, 0.001..10.0_f64, any::<bool>(), prop::option::of(kept));
+    let around = (prop::bool::weighted(0.9), prop::option::of(0.0..1.0_f64));
+    (vec(trace, 0..60), around).prop_map(|(traces, (labelled, budget))| {
+        // Types are numbered without gaps, as in a population that was read.
+        let kinds: BTreeSet<_> = traces.iter().map(|(kind, ..)| *kind).collect();
+        let sketch = |&(kind, seconds, bad, _): &(u32, f64, bool, _)| {
+            (u32::try_from(kinds.range(..kind).count()).unwrap(), seconds, bad)
+        };
+        let population = population(&traces.iter().map(sketch).collect::<Vec<_>>());
+        let kept = (0..).zip(&traces).filter_map(|(trace, (.., kept))| {
+            let (spans, bytes, weight) = (*kept)?;
+            Some(Kept { trace, spans, bytes, weight, ..Kept::default() })
+        });
+        (
+            Population { labelled, ..population },
+            Outcome { kept: kept.collect(), budget, ..Outcome::default() },
+        )
     })
 }
 
