@@ -114,7 +114,7 @@ pub fn sweep(traffic: &Traffic) -> Result<Vec<Strategy>, EmbedError> {
 }
 
 /// The families.
-pub const FAMILIES: [Family; 9] = [
+pub const FAMILIES: [Family; 10] = [
     Family { member: |_, percentage| head("equalizing", percentage), has_symptoms: false },
     Family { member: rate_limited, has_symptoms: false },
     Family { member: tail, has_symptoms: true },
@@ -123,6 +123,7 @@ pub const FAMILIES: [Family; 9] = [
     Family { member: |_, percentage| rules(percentage), has_symptoms: false },
     Family { member: head_then_tail, has_symptoms: true },
     Family { member: retroactive, has_symptoms: true },
+    Family { member: retroactive_economical, has_symptoms: true },
     Family { member: head_then_retroactive, has_symptoms: true },
 ];
 

@@ -54,6 +54,24 @@ fn a_wrong_line_costs_that_line_and_is_counted() {
 }
 
 #[test]
+fn a_line_without_end_is_not_held_and_the_next_one_is_read() {
+    let good = format!("\n{}", line("eee19b7ec3c1b174"));
+    let endless = std::io::repeat(b'x').take(REQUEST_MAX as u64 + 5);
+    let mut builder = WorkloadBuilder::new(1000);
+    lines::read(std::io::BufReader::new(endless.chain(Cursor::new(good))), 0, &mut builder).unwrap();
+    let workload = builder.finish(String::new(), None);
+    assert_eq!((workload.spans(), workload.oddities.oversized_requests), (1, 1));
+}
+
+#[test]
+fn requests_out_of_order_are_put_in_order_and_counted() {
+    let late = line("eee19b7ec3c1b174").replace("000000000", "00000000000");
+    let workload = workload(format!("{late}\n{}\n", line("eee19b7ec3c1b175")));
+    assert_eq!((workload.spans(), workload.oddities.out_of_order_requests), (2, 1));
+    assert!(workload.requests.is_sorted_by_key(|request| request.at));
+}
+
+#[test]
 fn frames_are_read_as_the_file_exporter_writes_them() {
     let request = protobuf("eee19b7ec3c1b174");
     let frame = [&u32::try_from(request.len()).unwrap().to_be_bytes()[..], &request].concat();
