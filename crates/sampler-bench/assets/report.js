@@ -81,6 +81,8 @@ function pareto() {
     label: family,
     data: points.filter((point) => familyOf(point.strategy) === family),
     backgroundColor: colourOf(family),
+    // Where points lie on each other, each has an edge.
+    borderColor: colour("card"),
     pointRadius: 6,
     pointHoverRadius: 9,
   }));
@@ -93,6 +95,7 @@ function pareto() {
     borderWidth: 1.5,
     pointRadius: 0,
     pointHitRadius: 0,
+    pointStyle: "line",
   });
   const label = ({ raw }) => [
     raw.strategy.name,
@@ -108,7 +111,7 @@ function pareto() {
       scales: { x: axis(x), y: axis(y) },
       onClick: (_, [hit]) => hit && reveal(datasets[hit.datasetIndex].data[hit.index].strategy.name),
       plugins: {
-        legend: { position: "right", labels: { color: colour("ink"), usePointStyle: true } },
+        legend: { position: matchMedia("(max-width: 640px)").matches ? "bottom" : "right", labels: { color: colour("ink"), usePointStyle: true } },
         tooltip: { callbacks: { label }, displayColors: false },
       },
     },
@@ -149,6 +152,9 @@ function best(name, strategies) {
   return values.reduce((a, b) => (merit(b) < merit(a) ? b : a));
 }
 
+// A share of a cell, within its padding.
+const barWidth = (share) => `calc((100% - 8px) * ${Math.min(1, Math.max(0, share))})`;
+
 function cells(strategy, names, strategies) {
   return names.map((name) => {
     const metric = metrics.get(name);
@@ -157,7 +163,7 @@ function cells(strategy, names, strategies) {
     if (estimate && estimate.mean === best(name, strategies)) cell.classList.add("best");
     if (estimate && metric.unit === "share" && metric.better !== "zero") {
       const bar = make("i");
-      bar.style.width = `calc(${Math.min(1, Math.max(0, estimate.mean)) * 100}% - 8px)`;
+      bar.style.width = barWidth(estimate.mean);
       cell.append(bar);
     }
     return cell;
@@ -212,7 +218,7 @@ function faults() {
     const estimate = strategy.recall_by_fault[kind];
     const cell = make("td", { className: "cell", textContent: format(estimate?.mean, "share"), title: interval(estimate, "share") });
     const bar = make("i");
-    bar.style.width = `calc(${(estimate?.mean ?? 0) * 100}% - 8px)`;
+    bar.style.width = barWidth(estimate?.mean ?? 0);
     cell.append(bar);
     return cell;
   })]);
@@ -270,6 +276,7 @@ function whatif(reset) {
         data: family.map((strategy) => mean(strategy, name) ?? null),
         borderColor: palette[index],
         backgroundColor: palette[index],
+        clip: 10,
         pointRadius: family.map((_, place) => (place === Number(slider.value) ? 7 : 3)),
       })),
     },
