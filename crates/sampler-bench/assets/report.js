@@ -225,6 +225,16 @@ function faults() {
   table(section, ["strategy", ...kinds.map(([kind, count]) => `${kind} (${count})`)], rows);
 }
 
+// What goes over each link.
+function links() {
+  const rows = results.strategies.flatMap((strategy) => strategy.hops.map((hop) => {
+    const share = hop.bytes / Math.max(strategy.hops[0].bytes, 1);
+    const figures = [hop.name, hop.requests, hop.spans, format(hop.bytes, "bytes"), format(hop.compressed, "bytes"), format(share, "share")];
+    return [named(strategy), ...figures.map((text) => make("td", { textContent: text }))];
+  }));
+  table(byId("links"), ["strategy", "link", "messages", "spans", "bytes", "compressed", "of what services send"], rows);
+}
+
 // Processes beside their simulation.
 function live() {
   const section = byId("live");
@@ -381,6 +391,7 @@ function begin() {
   summary();
   live();
   faults();
+  links();
   byId("whatif").hidden = results.sweep.length === 0;
   if (results.sweep.length) {
     const swept = [...new Set(results.sweep.map(familyOf))];

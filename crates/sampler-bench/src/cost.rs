@@ -63,8 +63,8 @@ pub const METRICS: &[Metric] = &[
         title: "CPU time of agents per span",
         unit: Unit::Nanoseconds,
         better: Better::Lower,
-        formula: "that of calls into agents and of the tasks they start / spans sent; each call counts some 0.3 µs of \
-                  looking at the clock",
+        formula: "that of calls into agents and of the tasks they start / spans sent; each call counts half a \
+                  microsecond of looking at the clock",
         source: "defined here",
         compute: |_, outcome| cpu_per_span(outcome, outcome.cpu.agents?),
     },
