@@ -120,13 +120,18 @@ impl Store {
 
     /// How many spans of a trace are here rather than with agents.
     pub(crate) fn local_spans(&self, number: SlotNumber) -> u64 {
-        u64::from(self.traces.slot(number).digest.spans).saturating_sub(self.holders.spans(number))
+        match self.traces.slot(number).digest.spans {
+            // Who holds spans of it need not be looked for.
+            0 => 0,
+            spans => u64::from(spans).saturating_sub(self.holders.spans(number)),
+        }
     }
 
     /// Frees traces, which the schedule has given up, and everything they hold.
     pub(crate) fn release(&mut self, numbers: &[SlotNumber]) {
         // Each is somewhere else in the index; one after the other, looks at far memory overlap.
         numbers.iter().for_each(|&number| self.traces.unlist(number));
+        numbers.iter().for_each(|&number| self.holders.release(number));
         for &number in numbers {
             let slot = self.traces.slot(number);
             debug_assert!(slot.place.is_none(), "a trace that is released is not due any more");
@@ -144,7 +149,6 @@ impl Store {
                 next = previous;
             }
             self.fingerprints.release(number);
-            self.holders.release(number);
             self.traces.vacate(number);
             self.clean(1 + released / RELEASED_BYTES_PER_CLEANED);
         }

@@ -62,6 +62,24 @@ pub(super) enum Claim {
     Kept(Kept),
 }
 
+/// What is known of a trace when a report begins.
+#[derive(Clone, Copy, Debug)]
+enum Known {
+    Pending(SlotNumber),
+    /// It is not pending, and has been dropped, as far as that is remembered.
+    Dropped,
+    Nothing,
+}
+
+/// A piece of a pending trace.
+#[derive(Clone, Copy, Debug)]
+struct Open<'a> {
+    piece: &'a Piece,
+    slot: SlotNumber,
+    /// Whether it is the first of its trace.
+    first: bool,
+}
+
 /// Who is to be told what.
 #[derive(Debug, Default)]
 pub(super) struct Notices {
@@ -76,8 +94,26 @@ impl TailSampler {
     /// Takes what an agent has reported at time `now`.
     pub fn merge(&mut self, reported: &Reported<'_>, now: Nanos, out: &mut Vec<Output>) {
         self.now = now;
-        for piece in reported.pieces {
-            self.merge_piece(reported, piece);
+        // Each is somewhere else. One after the other, looks at far memory overlap, so each kind of look has its own loop.
+        let pending = &mut self.pending;
+        let found = reported.pieces.iter().map(|piece| pending.store.traces.find(piece.trace_id));
+        let found: Vec<_> = found.collect();
+        let known = reported.pieces.iter().zip(found).map(|(piece, found)| match found {
+            Some(slot) => Known::Pending(slot),
+            None if pending.has_dropped(piece.trace_id) => Known::Dropped,
+            None => Known::Nothing,
+        });
+        let known: Vec<_> = known.collect();
+        let pieces = reported.pieces.iter().zip(known);
+        let open: Vec<_> =
+            pieces.filter_map(|(piece, known)| self.open(reported.agent, piece, known)).collect();
+        let holders = &mut self.pending.store.holders;
+        let more = open.iter().map(|&Open { slot, piece, .. }| {
+            holders.hold(slot, reported.agent, piece.digest.spans, piece.digest.bytes)
+        });
+        let more: Vec<_> = more.collect();
+        for (open, more) in open.into_iter().zip(more) {
+            self.merge_piece(reported, open, more);
         }
         // A trace waits no longer than that, whoever was the first to know of it.
         let wait = self.settings.decision_wait.min(reported.horizon / 2);
@@ -96,41 +132,47 @@ impl TailSampler {
         self.notices.waiting.drain(..)
     }
 
-    fn merge_piece(&mut self, reported: &Reported<'_>, piece: &Piece) {
-        let (agent, now) = (reported.agent, self.now);
-        let pending = &mut self.pending;
-        let found = pending.store.traces.find(piece.trace_id);
-        let slot = match found {
-            Some(slot) => slot,
-            None => {
-                // One that an agent has kept is kept, whatever has been decided; that holders of it learn of that, it
-                // waits like others. So does one that has changed hands: holders may have done other than was decided
-                // here.
-                let is_open = piece.kept.is_some() || piece.moved;
-                if !is_open && let Some(remembered) = pending.remembered(piece.trace_id) {
-                    let kept = remembered.kept().after(piece.digest.head());
-                    self.notices.waiting.push(Notice::Kept(agent, TraceKey::of(piece.trace_id), kept));
-                    return;
-                }
-                let has_dropped = pending.has_dropped(piece.trace_id);
-                if !is_open && has_dropped {
-                    return;
-                }
-                if let Some(kept) = piece.kept.filter(|_| has_dropped && !piece.moved) {
-                    // Others still hold what they have dropped, as long as it may come to this.
-                    pending.remember(piece.trace_id, kept, now);
-                    self.notices.keep(piece.trace_id, kept, Holders::Any);
-                    return;
-                }
-                let kept = pending.forget_kept(piece.trace_id);
-                let slot = pending.begin(piece.trace_id, now);
-                if kept.is_some() || has_dropped {
-                    self.claims.insert(slot, Claim::Decided(kept));
-                }
-                slot
-            }
+    /// The trace of a piece, if it is pending or is to be from now on; if it has been decided, its holder is told.
+    fn open<'a>(&mut self, agent: AgentNumber, piece: &'a Piece, known: Known) -> Option<Open<'a>> {
+        let (now, pending) = (self.now, &mut self.pending);
+        let has_dropped = match known {
+            Known::Pending(slot) => return Some(Open { piece, slot, first: false }),
+            Known::Dropped => true,
+            Known::Nothing => false,
         };
-        let (spans, bytes) = pending.store.holders.hold(slot, agent, piece.digest.spans, piece.digest.bytes);
+        // It may have come with this very report.
+        if let Some(slot) = pending.store.traces.find(piece.trace_id) {
+            return Some(Open { piece, slot, first: false });
+        }
+        // One that an agent has kept is kept, whatever has been decided; that holders of it learn of that, it waits like
+        // others. So does one that has changed hands: holders may have done other than was decided here.
+        let is_open = piece.kept.is_some() || piece.moved;
+        if !is_open && let Some(remembered) = pending.remembered(piece.trace_id) {
+            let kept = remembered.kept().after(piece.digest.head());
+            self.notices.waiting.push(Notice::Kept(agent, TraceKey::of(piece.trace_id), kept));
+            return None;
+        }
+        if !is_open && has_dropped {
+            return None;
+        }
+        if let Some(kept) = piece.kept.filter(|_| has_dropped && !piece.moved) {
+            // Others still hold what they have dropped, as long as it may come to this.
+            pending.remember(piece.trace_id, kept, now);
+            self.notices.keep(piece.trace_id, kept, Holders::Any);
+            return None;
+        }
+        let kept = pending.forget_kept(piece.trace_id);
+        let slot = pending.begin(piece.trace_id, now);
+        if kept.is_some() || has_dropped {
+            self.claims.insert(slot, Claim::Decided(kept));
+        }
+        Some(Open { piece, slot, first: true })
+    }
+
+    /// Merges a piece whose holder has so many more spans and bytes than it has said before.
+    fn merge_piece(&mut self, reported: &Reported<'_>, open: Open<'_>, (spans, bytes): (u32, u32)) {
+        let Open { piece, slot, first } = open;
+        let (now, pending) = (self.now, &mut self.pending);
         let digest = &mut pending.store.traces.slot_mut(slot).digest;
         let (all_spans, all_bytes) = (digest.spans.saturating_add(spans), digest.bytes.saturating_add(bytes));
         digest.merge(&piece.digest);
@@ -140,7 +182,7 @@ impl TailSampler {
             let fingerprints = self.settings.policies.predicates().fingerprints();
             pending.store.fingerprints.merge(slot, &Values::from_bytes(&piece.values), fingerprints);
         }
-        let added = Added { slot, spans: &[], first: found.is_none(), root: piece.digest.root };
+        let added = Added { slot, spans: &[], first, root: piece.digest.root };
         self.settings.reconsider(&mut pending.store, added, now, &mut self.touched);
         self.claim(slot, piece);
         self.hasten(slot, reported.horizon, piece.waited);

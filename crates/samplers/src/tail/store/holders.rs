@@ -2,7 +2,7 @@
 //!
 //! What agents say of their spans merges into the trace's digest, all but the two counts: of these, what an agent
 //! says later replaces what it has said before. So it is kept what each has said. Few samplers are coordinators; a
-//! trace costs four bytes there, and each holder of it sixteen, and nothing elsewhere.
+//! trace costs four bytes there, and each holder of it sixteen or twenty, and nothing elsewhere.
 
 use super::traces::SlotNumber;
 
@@ -14,8 +14,9 @@ pub struct AgentNumber(pub u32);
 #[derive(Debug, Default)]
 pub(crate) struct HolderTable {
     holders: Vec<Holder>,
-    /// The first of the vacant ones, which are chained.
-    vacant: Link,
+    /// Those that are vacant: in a list of their own, since a chain through them would be walked through far memory, one
+    /// look after the other.
+    vacant: Vec<Link>,
     /// By slot, the first of the trace's.
     of_slots: Vec<Link>,
 }
@@ -80,21 +81,19 @@ impl HolderTable {
 
     /// Forgets a trace.
     pub(crate) fn release(&mut self, slot: SlotNumber) {
-        let Some(first) = self.of_slots.get_mut(slot.to_bits() as usize).map(std::mem::take) else { return };
-        let mut link = first;
+        let Some(mut link) = self.of_slots.get_mut(slot.to_bits() as usize).map(std::mem::take) else {
+            return;
+        };
         while let Some(index) = link.index() {
-            let next = self.holders[index].next;
-            if next.index().is_none() {
-                self.holders[index].next = self.vacant;
-                self.vacant = first;
-            }
-            link = next;
+            self.vacant.push(link);
+            link = self.holders[index].next;
         }
     }
 
     /// Bytes held.
     pub(crate) fn allocated(&self) -> usize {
-        self.holders.capacity() * size_of::<Holder>() + self.of_slots.capacity() * size_of::<Link>()
+        self.holders.capacity() * size_of::<Holder>()
+            + (self.of_slots.capacity() + self.vacant.capacity()) * size_of::<Link>()
     }
 
     fn chain(&self, slot: SlotNumber) -> impl Iterator<Item = &Holder> {
@@ -104,8 +103,9 @@ impl HolderTable {
     }
 
     fn occupy(&mut self, holder: Holder) -> Link {
-        if let Some(index) = self.vacant.index() {
-            let link = std::mem::replace(&mut self.vacant, self.holders[index].next);
+        if let Some(link) = self.vacant.pop()
+            && let Some(index) = link.index()
+        {
             self.holders[index] = holder;
             return link;
         }
