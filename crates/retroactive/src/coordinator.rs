@@ -10,7 +10,6 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use forebay_otlp::threshold::Threshold;
 use forebay_pipeline::{Budget, Telemetry};
@@ -21,7 +20,7 @@ use forebay_samplers::tail::{AgentNumber, EvidencePort, Nanos};
 use thiserror::Error;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep_until};
 
 pub(crate) use self::metrics::Metrics;
 use crate::server::{self, AgentHandle, Attendance, Coordinator as Server, CoordinatorConfig, What};
@@ -85,8 +84,6 @@ struct Known {
     barred_until: Nanos,
 }
 
-/// How often agents are told what has been decided.
-const TICK: Duration = Duration::from_millis(200);
 /// So many agents are remembered after they have left.
 const KNOWN_MAX: usize = 1 << 16;
 /// From this fill of the fullest agent's queue on, less is kept: in equal steps, of which each halves it.
@@ -173,12 +170,11 @@ pub(crate) async fn coordinate(
 impl Fleet<'_> {
     /// Runs until the sampler or the server ends.
     async fn run(mut self, seen: &mut mpsc::Receiver<Attendance>) {
-        let mut ticks = interval(TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let next = self.port.instant(self.coordination.next_tick());
             let goes_on = tokio::select! {
+                // All shards decide at the same time: what they have to tell goes with one tick.
                 biased;
-                _ = ticks.tick() => self.tick().await,
                 notices = self.port.notices() => match notices {
                     Some((shard, notices)) => {
                         let now = self.port.now();
@@ -187,6 +183,7 @@ impl Fleet<'_> {
                     }
                     None => false,
                 },
+                () = sleep_until(next) => self.tick().await,
                 attendance = seen.recv() => match attendance {
                     Some(Attendance { agent, what }) => self.see(agent, what).await,
                     None => false,

@@ -1,5 +1,7 @@
 //! A coordinator that decides, and agents that say whatever they like.
 
+use std::time::Duration;
+
 use forebay_config::read_str;
 use forebay_exporter::grpc::{Incoming, Outgoing, StreamChannel};
 use forebay_pipeline::{Batch, BoxFuture, Consumer, Refusal, Telemetry};

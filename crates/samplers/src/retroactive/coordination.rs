@@ -36,6 +36,10 @@ pub struct Coordination {
     economy: Economy,
     /// When an agent came or went last.
     unsettled_since: Nanos,
+    /// When the last tick was.
+    ticked_at: Nanos,
+    /// Whether agents are to be told something that should not wait for long.
+    pressing: bool,
     /// For how long agents need not report what cannot change the verdict.
     silence: Nanos,
     /// The last tick that allowed it.
@@ -95,6 +99,8 @@ const GRACE: Nanos = 8 * SECOND;
 /// How long an agent may be away at most before the others go on without it: one that had little to do says that it can
 /// hold spans for an hour.
 const AWAY_MAX: Nanos = 600 * SECOND;
+/// How often agents are told what is kept.
+const TICK: Nanos = SECOND / 5;
 /// An agent to which there is nothing to name is told this often what is settled and stable.
 const PAUSE: Nanos = SECOND;
 /// So many traces are named at a time.
@@ -121,6 +127,8 @@ impl Coordination {
             differing: false,
             economy: Economy::new(mode, now),
             unsettled_since: now,
+            ticked_at: now,
+            pressing: false,
             silence: 0,
             silent_until: 0,
             kept: VecDeque::new(),
@@ -129,7 +137,7 @@ impl Coordination {
 
     /// An agent's stream begins at `now`.
     pub fn joined(&mut self, agent: AgentNumber, now: Nanos) {
-        self.unsettled_since = now;
+        (self.unsettled_since, self.pressing) = (now, true);
         // To one that was never here, nothing is that has been decided before.
         let before = self.agents.get(&agent);
         let applied = before.map_or(self.tick, |before| before.applied);
@@ -159,7 +167,7 @@ impl Coordination {
         if let Some(attendant) = self.agents.get_mut(&agent) {
             attendant.left = Some(now);
             attendant.kept = VecDeque::new();
-            self.unsettled_since = now;
+            (self.unsettled_since, self.pressing) = (now, true);
         }
     }
 
@@ -220,6 +228,7 @@ impl Coordination {
     pub fn notice(&mut self, shard: usize, notice: Notice, now: Nanos) {
         match notice {
             Notice::Keep(key, kept, holders) => {
+                self.pressing = true;
                 self.economy.add_kept();
                 if self.economy.is_possible() {
                     self.kept.push_back((now, key, kept));
@@ -231,7 +240,10 @@ impl Coordination {
                     _ => self.present_mut().for_each(|(_, agent)| agent.kept.push_back((key, kept))),
                 }
             }
-            Notice::Kept(agent, key, kept) => self.tell(agent, key, kept),
+            Notice::Kept(agent, key, kept) => {
+                self.pressing = true;
+                self.tell(agent, key, kept);
+            }
             Notice::Settled(agent, window) => {
                 if let Some(attendant) = self.agents.get_mut(&agent) {
                     attendant.settle(shard, window);
@@ -240,9 +252,16 @@ impl Coordination {
         }
     }
 
+    /// When agents are to be told something next, unless something happens before.
+    #[must_use]
+    pub const fn next_tick(&self) -> Nanos {
+        self.ticked_at.saturating_add(if self.pressing { TICK } else { PAUSE })
+    }
+
     /// What agents are to be told at `now`, if something is; traces that one message has no room for are for the next tick.
     pub fn tick(&mut self, now: Nanos) -> Vec<(AgentNumber, Decisions)> {
         self.forget_departed(now);
+        self.ticked_at = now;
         self.tick += 1;
         self.ticks.push_back((self.tick, now));
         self.advance_stable();
@@ -258,6 +277,7 @@ impl Coordination {
                 told.push((agent, attendant.decisions(tick, stable, silence)));
             }
         }
+        self.pressing = self.backlog() > 0;
         told
     }
 
@@ -458,5 +478,24 @@ mod tests {
         assert_eq!(fleet.unresponsive(601 * SECOND), None);
         fleet.tick(602 * SECOND);
         assert!(fleet.unstable_ticks() < 20, "the others free what they have dropped");
+    }
+
+    #[test]
+    fn what_is_kept_is_told_soon_and_that_nothing_is_once_a_second() {
+        let (mut fleet, agent) = (fleet(), AgentNumber(1));
+        assert_eq!(fleet.next_tick(), SECOND);
+        fleet.joined(agent, 10);
+        assert_eq!(fleet.next_tick(), TICK);
+        fleet.tick(TICK);
+        fleet.notice(0, Notice::Settled(agent, 1), 2 * TICK);
+        assert_eq!(fleet.next_tick(), TICK + SECOND);
+        let kept = Kept { policy: 0, part: None, threshold: None };
+        let key = TraceKey::of(forebay_otlp::TraceId(1 << 20));
+        fleet.notice(0, Notice::Keep(key, kept, Holders::These(vec![agent])), 3 * TICK);
+        assert_eq!(fleet.next_tick(), 2 * TICK, "at once, since the last was long ago");
+        assert_eq!(fleet.tick(3 * TICK)[0].1.kept, [(key, kept)]);
+        assert_eq!(fleet.next_tick(), 3 * TICK + SECOND);
+        fleet.left(agent, 4 * TICK);
+        assert_eq!(fleet.next_tick(), 4 * TICK);
     }
 }

@@ -108,6 +108,8 @@ pub struct TailSampler {
 const TICK: Nanos = 10_000_000;
 /// The same where policies have limits; less if traces wait less.
 const LIMITED_TICK: Nanos = 1_000_000_000;
+/// The same where agents report, which they do once a second; less if traces wait less.
+const REPORTED_TICK: Nanos = 500_000_000;
 
 impl TailSampler {
     /// A shard without traces.
@@ -297,9 +299,17 @@ impl Settings {
     }
 
     /// How long a decision tick is. Limits are a matter of seconds: to choose among more traces is to choose
-    /// better, and one that had to spread its budget over ticks of 10 ms would have none for most of them.
+    /// better, and one that had to spread its budget over ticks of 10 ms would have none for most of them. What
+    /// agents have reported comes and leaves in windows, and few messages have room for all that is decided of it.
     fn tick(&self) -> Nanos {
-        if self.policies.are_limited() { self.decision_wait.clamp(TICK, LIMITED_TICK) } else { TICK }
+        let longest = if self.policies.are_limited() {
+            LIMITED_TICK
+        } else if self.coordinates {
+            REPORTED_TICK
+        } else {
+            TICK
+        };
+        self.decision_wait.clamp(TICK, longest)
     }
 }
 

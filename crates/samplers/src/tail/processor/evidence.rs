@@ -1,6 +1,7 @@
 //! Where evidence of agents comes in, and where it comes out what they are to be told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use forebay_otlp::threshold::Threshold;
 use forebay_pipeline::Charge;
@@ -52,6 +53,12 @@ impl EvidencePort {
     #[must_use]
     pub fn now(&self) -> Nanos {
         nanos(self.epoch.elapsed())
+    }
+
+    /// When it will be so late by the sampler's time.
+    #[must_use]
+    pub fn instant(&self, time: Nanos) -> Instant {
+        self.epoch + Duration::from_nanos(time)
     }
 
     /// Hands a report to the shards, once they have room; false if they are about to end.
