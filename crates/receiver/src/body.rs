@@ -290,7 +290,7 @@ impl<'a> Gathering<'a> {
         if self.bytes.len() > self.allowance.limit {
             return Err(self.allowance.exceeded());
         }
-        if let Some(inflater) = &self.inflater {
+        if let Some(inflater) = self.inflater {
             inflater.finish()?;
         }
         self.bytes.shrink_to_fit();

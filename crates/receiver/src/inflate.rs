@@ -1,5 +1,7 @@
 //! The content codings, decoded piece by piece into a buffer whose growth somebody else decides.
 
+use std::cell::Cell;
+
 use flate2::{Decompress, FlushDecompress, Status};
 use thiserror::Error;
 use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
@@ -40,6 +42,12 @@ pub(crate) enum InflateError {
 pub(crate) enum Inflater {
     Deflate { state: Box<Decompress>, gzip: bool, members: u32, ended: bool },
     Zstd { decoder: Box<Decoder<'static>>, ended: bool },
+}
+
+thread_local! {
+    /// What has decoded the last body of zstd: to make another takes as long as to decode tens of kilobytes. Of a large
+    /// window it holds the memory until zstd has seen that it needs less.
+    static SPARE: Cell<Option<Box<Decoder<'static>>>> = const { Cell::new(None) };
 }
 
 impl Coding {
@@ -89,8 +97,17 @@ impl Inflater {
             Coding::Deflate => Some(Self::deflate(false)),
             Coding::Zstd => {
                 let unusable = |error: std::io::Error| InflateError::Malformed("zstd", error.to_string());
-                let mut decoder = Box::new(Decoder::new().map_err(unusable)?);
-                decoder.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG)).map_err(unusable)?;
+                let decoder = match SPARE.take() {
+                    Some(mut decoder) => {
+                        decoder.reinit().map_err(unusable)?;
+                        decoder
+                    }
+                    None => {
+                        let mut decoder = Box::new(Decoder::new().map_err(unusable)?);
+                        decoder.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG)).map_err(unusable)?;
+                        decoder
+                    }
+                };
                 Some(Self::Zstd { decoder, ended: false })
             }
         })
@@ -145,12 +162,14 @@ impl Inflater {
     }
 
     /// Whether the body may end here.
-    pub(crate) fn finish(&self) -> Result<(), InflateError> {
+    pub(crate) fn finish(self) -> Result<(), InflateError> {
         match self {
-            Self::Deflate { ended: true, .. } | Self::Zstd { ended: true, .. } => Ok(()),
-            Self::Deflate { gzip, .. } => {
-                Err(InflateError::Truncated(if *gzip { "gzip" } else { "deflate" }))
+            Self::Deflate { ended: true, .. } => Ok(()),
+            Self::Zstd { decoder, ended: true } => {
+                SPARE.set(Some(decoder));
+                Ok(())
             }
+            Self::Deflate { gzip, .. } => Err(InflateError::Truncated(if gzip { "gzip" } else { "deflate" })),
             Self::Zstd { .. } => Err(InflateError::Truncated("zstd")),
         }
     }

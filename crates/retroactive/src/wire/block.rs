@@ -1,10 +1,11 @@
 //! Bytes that may be compressed: as they are, or as a zstd frame if that is smaller.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::io;
 
 use forebay_otlp::wire::{Fields, Value, put_bytes};
-use zstd::bulk::Compressor;
+use zstd::bulk::{Compressor, Decompressor};
 use zstd::zstd_safe::CParameter;
 
 use super::MessageError;
@@ -30,6 +31,13 @@ const HASH_LOG: u32 = 6;
 /// Frames have a head of some ten bytes, so that less is not worth a try.
 const WORTH_A_TRY: usize = 32;
 
+thread_local! {
+    /// What zstd works with. To make it anew would take longer than most blocks do.
+    static COMPRESSOR: RefCell<Compressor<'static>> = RefCell::default();
+    /// See `COMPRESSOR`.
+    static DECOMPRESSOR: RefCell<Decompressor<'static>> = RefCell::default();
+}
+
 /// Encodes bytes.
 pub(super) fn encode(bytes: &[u8], content: Content) -> Vec<u8> {
     let mut message = Vec::new();
@@ -42,12 +50,17 @@ pub(super) fn encode(bytes: &[u8], content: Content) -> Vec<u8> {
 }
 
 fn compress(bytes: &[u8], content: Content) -> io::Result<Vec<u8>> {
-    let mut compressor = Compressor::new(LEVEL)?;
-    if content == Content::Numbers {
-        compressor.set_parameter(CParameter::MinMatch(MATCH))?;
-        compressor.set_parameter(CParameter::HashLog(HASH_LOG))?;
-    }
-    compressor.compress(bytes)
+    // Zero is what the level has.
+    let (match_length, hash_log) = match content {
+        Content::Numbers => (MATCH, HASH_LOG),
+        Content::Values => (0, 0),
+    };
+    COMPRESSOR.with_borrow_mut(|compressor| {
+        compressor.set_parameter(CParameter::CompressionLevel(LEVEL))?;
+        compressor.set_parameter(CParameter::MinMatch(match_length))?;
+        compressor.set_parameter(CParameter::HashLog(hash_log))?;
+        compressor.compress(bytes)
+    })
 }
 
 /// Decodes at most `most` bytes.
@@ -71,7 +84,9 @@ fn decompress(compressed: &[u8], most: usize) -> Result<Vec<u8>, MessageError> {
     if length > most {
         return Err(MessageError::TooMany("bytes of a block", most));
     }
-    zstd::bulk::decompress(compressed, length).map_err(|_| MessageError::Zstd)
+    let decompressed =
+        DECOMPRESSOR.with_borrow_mut(|decompressor| decompressor.decompress(compressed, length));
+    decompressed.map_err(|_| MessageError::Zstd)
 }
 
 #[cfg(test)]
