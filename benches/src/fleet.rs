@@ -4,11 +4,14 @@
 //! from an agent to another machine is zstd-compressed in both arrangements. A third one forwards without compression
 //! and without policies: what an agent costs that does nothing.
 
+pub mod recorded;
+pub mod schedule;
 pub mod traffic;
 
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
+    ops::Range,
     path::PathBuf,
     process::{Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
@@ -25,7 +28,10 @@ use tonic::transport::{Server, server::TcpIncoming};
 
 use forebay::hop::Hop;
 
-use self::traffic::{SPANS_PER_PIECE, Shape, requests};
+use self::{
+    schedule::{Due, Schedule},
+    traffic::{SPANS_PER_PIECE, Shape, requests},
+};
 use crate::{
     Error,
     compare::{Kept, TraceId},
@@ -48,16 +54,24 @@ pub struct Options {
     /// Spans per second over all agents.
     #[arg(long, default_value_t = 24_000)]
     pub rate: usize,
-    /// How long to send.
+    /// How long to send, once it has been sent for `warm_up`.
     #[arg(long, value_name = "SECONDS", default_value_t = 20)]
     pub seconds: usize,
+    /// How long to send before CPU time is looked at: until as many traces are decided as come, and buffers have the size
+    /// that they need.
+    #[arg(long, value_name = "SECONDS", default_value_t = 15)]
+    pub warm_up: usize,
     /// Decides all ids, and which traces fail or are slow.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Send these recorded traces rather than made up ones: as many copies of them at a time as have about the rate, with
+    /// service instances spread over agents.
+    #[arg(long, value_name = "FILE")]
+    pub workload: Option<PathBuf>,
 }
 
 /// How a fleet is arranged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Arrangement {
     /// Agents forward everything as it is to a gateway that passes it on.
@@ -79,15 +93,19 @@ pub struct Cost {
     pub arrangement: Arrangement,
     /// Spans that were sent to agents.
     pub spans: u64,
+    /// Of these, those that were sent while CPU time was looked at.
+    pub timed_spans: u64,
+    /// Traces at agents, of all agents together.
+    pub pieces: usize,
     /// Bytes that have left agents for other machines.
     pub egress: u64,
     /// Of these, what is evidence.
     pub evidence: u64,
     /// Bytes that agents got from other machines.
     pub ingress: u64,
-    /// CPU time of all agents, in seconds.
+    /// CPU time of all agents after the warm-up, as long as was sent, in seconds.
     pub agents_cpu: f64,
-    /// CPU time of the gateway, in seconds.
+    /// The same of the gateway.
     pub gateway_cpu: f64,
     /// Resident memory of the largest agent, and of the gateway, at their peaks, in bytes.
     pub agent_memory: u64,
@@ -139,39 +157,69 @@ impl Arrangement {
     }
 }
 
+impl Options {
+    /// How long to send before CPU time is looked at, and in all.
+    fn times(&self) -> (Duration, Duration) {
+        let seconds = |seconds: usize| Duration::from_secs(seconds as u64);
+        (seconds(self.warm_up), seconds(self.warm_up + self.seconds))
+    }
+
+    /// What to send.
+    ///
+    /// # Errors
+    /// When recorded traces cannot be read.
+    pub fn schedule(&self) -> Result<Schedule, Error> {
+        let (_, time) = self.times();
+        if let Some(file) = &self.workload {
+            return recorded::schedule(file, self.agents, self.rate, time);
+        }
+        let traces = self.rate * (self.warm_up + self.seconds) / self.agents / SPANS_PER_PIECE;
+        let shape = Shape { seed: self.seed, agents: self.agents, traces, errors: ERRORS, slow: SLOW };
+        let mut schedule = Schedule::new(self.agents);
+        for (agent, requests) in requests(&shape, crate::template::FIXED_TIME).into_iter().enumerate() {
+            let count = u32::try_from(requests.len())?;
+            for (number, request) in (0..count).zip(requests) {
+                schedule.add(agent, time * number / count, request)?;
+            }
+        }
+        Ok(schedule)
+    }
+}
+
 /// Runs an arrangement.
 ///
 /// # Errors
 /// If a process does not start or end.
-pub async fn run(options: &Options, arrangement: Arrangement) -> Result<Cost, Error> {
-    let traces = options.rate * options.seconds / options.agents / SPANS_PER_PIECE;
-    let shape = Shape { seed: options.seed, agents: options.agents, traces, errors: ERRORS, slow: SLOW };
-    let requests = requests(&shape, crate::template::FIXED_TIME);
+pub async fn run(options: &Options, schedule: &Schedule, arrangement: Arrangement) -> Result<Cost, Error> {
     let fleet = Fleet::start(options, arrangement).await?;
     if arrangement.is_retroactive() {
         sleep(GRACE).await;
     }
-    let before = fleet.cpu()?;
     for hop in fleet.to_gateway.iter().chain(&fleet.to_coordinator).chain(&fleet.to_backend) {
         let _of_the_start = hop.take();
     }
-    let time = Duration::from_secs(options.seconds as u64);
-    let sending = fleet.agents.iter().zip(requests).map(|(agent, requests)| send(agent.1, requests, time));
-    futures_util::future::try_join_all(sending).await?;
+    let (warm_up, time) = options.times();
+    let sending = fleet.agents.iter().zip(&schedule.of_agents).map(|(agent, due)| send(agent.1, due));
+    let timing = async {
+        sleep(warm_up).await;
+        let before = fleet.cpu()?;
+        sleep(time - warm_up).await;
+        let after = fleet.cpu()?;
+        Ok((after.0 - before.0, after.1 - before.1))
+    };
+    let (_, cpu) = tokio::try_join!(futures_util::future::try_join_all(sending), timing)?;
     // The last traces wait, and so does their evidence, before and after. Those of which nobody tells wait twice.
     sleep(2 * WAIT + Duration::from_secs(4)).await;
-    let after = fleet.cpu()?;
-    let spans = (traces * options.agents * SPANS_PER_PIECE) as u64;
-    fleet.end(arrangement, spans, after.0 - before.0, after.1 - before.1, options.agents * SPANS_PER_PIECE)
+    fleet.end(arrangement, schedule, warm_up..time, cpu)
 }
 
-/// Sends requests evenly over `time`.
-async fn send(agent: SocketAddr, requests: Vec<Bytes>, time: Duration) -> Result<(), Error> {
+/// Sends requests when they are due.
+async fn send(agent: SocketAddr, requests: &[Due]) -> Result<(), Error> {
     let mut client = RawClient::connect(agent).await?;
-    let (begin, count) = (Instant::now(), u32::try_from(requests.len())?);
-    for (number, request) in (0..count).zip(requests) {
-        sleep_until(begin + time * number / count).await;
-        client.export(forebay_otlp::Signal::Traces, request).await?;
+    let begin = Instant::now();
+    for Due { at, request, .. } in requests {
+        sleep_until(begin + *at).await;
+        client.export(forebay_otlp::Signal::Traces, request.clone()).await?;
     }
     Ok(())
 }
@@ -224,10 +272,9 @@ impl Fleet {
     fn end(
         self,
         arrangement: Arrangement,
-        spans: u64,
-        agents_cpu: f64,
-        gateway_cpu: f64,
-        whole: usize,
+        schedule: &Schedule,
+        timed: Range<Duration>,
+        (agents_cpu, gateway_cpu): (f64, f64),
     ) -> Result<Cost, Error> {
         let sum = |hops: &[Hop]| {
             hops.iter().map(Hop::take).fold((0, 0), |(up, down), hop| (up + hop.0, down + hop.1))
@@ -244,10 +291,12 @@ impl Fleet {
         }
         self.gateway.terminate(PATIENCE)?;
         let kept = self.backend.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let torn = kept.values().filter(|&&spans| spans as usize != whole).count();
+        let torn = kept.iter().filter(|&(trace, spans)| schedule.traces.get(trace) != Some(spans)).count();
         Ok(Cost {
             arrangement,
-            spans,
+            spans: schedule.spans(Duration::ZERO..Duration::MAX),
+            timed_spans: schedule.spans(timed),
+            pieces: schedule.pieces(),
             egress: gateway.0 + coordinator.0 + backend.0,
             evidence: coordinator.0,
             ingress: gateway.1 + coordinator.1 + backend.1,

@@ -13,6 +13,9 @@ use forebay_benches::{
 struct Arguments {
     #[command(flatten)]
     options: Options,
+    /// Run only these, without a table: to be profiled, or with `--json`.
+    #[arg(long, value_enum, value_name = "ARRANGEMENT", value_delimiter = ',')]
+    only: Vec<Arrangement>,
     /// Write all figures there as JSON, too.
     #[arg(long, value_name = "FILE")]
     json: Option<std::path::PathBuf>,
@@ -20,11 +23,13 @@ struct Arguments {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let Arguments { options, json } = Arguments::parse();
+    let Arguments { options, only, json } = Arguments::parse();
+    let schedule = options.schedule()?;
     let mut costs = Vec::new();
-    for arrangement in Arrangement::COMPARED {
+    let arrangements = if only.is_empty() { &Arrangement::COMPARED[..] } else { &only };
+    for &arrangement in arrangements {
         eprintln!("{arrangement:?} …");
-        costs.push(run(&options, arrangement).await?);
+        costs.push(run(&options, &schedule, arrangement).await?);
     }
     print(&costs)?;
     if let Some(file) = json {
@@ -47,8 +52,7 @@ fn print(costs: &[Cost]) -> Result<(), Error> {
     writeln!(out, "|---|{}", "---:|".repeat(14))?;
     for cost in costs {
         let spans = cost.spans as f64;
-        let pieces = spans / forebay_benches::fleet::traffic::SPANS_PER_PIECE as f64;
-        let micros = |seconds: f64| seconds * 1e6 / spans;
+        let micros = |seconds: f64| seconds * 1e6 / cost.timed_spans as f64;
         let compared = cost.traces.compare(&tail.traces);
         let mib = |bytes: u64| bytes >> 20;
         writeln!(
@@ -57,7 +61,7 @@ fn print(costs: &[Cost]) -> Result<(), Error> {
             cost.arrangement,
             cost.egress as f64 / spans,
             cost.egress as f64 / tail.egress as f64,
-            cost.evidence as f64 / pieces,
+            cost.evidence as f64 / cost.pieces as f64,
             cost.ingress as f64 / spans,
             micros(cost.agents_cpu),
             micros(cost.agents_cpu - forward.agents_cpu),

@@ -17,9 +17,12 @@ struct Arguments {
     /// Spans per second.
     #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000, 50_000])]
     rates: Vec<usize>,
-    /// How long to send at each rate.
+    /// How long to send at each rate, after a warm-up.
     #[arg(long, value_name = "SECONDS", default_value_t = 20)]
     seconds: usize,
+    /// How long to send before that.
+    #[arg(long, value_name = "SECONDS", default_value_t = 15)]
+    warm_up: usize,
     /// How often to measure how long starting takes.
     #[arg(long, default_value_t = 21)]
     starts: usize,
@@ -42,15 +45,19 @@ async fn main() -> Result<(), Error> {
         agents: 1,
         rate,
         seconds: arguments.seconds,
+        warm_up: arguments.warm_up,
         seed: 1,
+        workload: None,
     };
     let mut measured = Vec::new();
     for &rate in &arguments.rates {
+        let options = options(rate);
+        let schedule = options.schedule()?;
         for arrangement in
             [Arrangement::Head, Arrangement::Forward, Arrangement::Tail, Arrangement::Retroactive]
         {
             eprintln!("{arrangement:?} at {rate} spans/s …");
-            measured.push((rate, run(&options(rate), arrangement).await?));
+            measured.push((rate, run(&options, &schedule, arrangement).await?));
         }
     }
     let mut starts = Vec::new();
@@ -88,7 +95,7 @@ fn print(
                 out,
                 "| {role} | {rate} | {:.0} | {:.2} | {:.1} |",
                 cpu / arguments.seconds as f64 * 1e3,
-                cpu * 1e6 / cost.spans as f64,
+                cpu * 1e6 / cost.timed_spans as f64,
                 memory as f64 / f64::from(1 << 20),
             )?;
         }

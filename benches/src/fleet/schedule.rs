@@ -1,0 +1,70 @@
+//! What agents are sent, and when.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use forebay_otlp::wire::WireError;
+
+use crate::{compare::TraceId, sink::trace_id, walk::for_each_span};
+
+/// Requests for agents, and what traces they have.
+#[derive(Debug)]
+pub struct Schedule {
+    /// For each agent, what it is sent.
+    pub of_agents: Vec<Vec<Due>>,
+    /// For each trace, of how many spans it is.
+    pub traces: HashMap<TraceId, u32>,
+    /// The traces of each agent.
+    pieces: HashSet<(TraceId, usize)>,
+}
+
+/// A request.
+#[derive(Clone, Debug)]
+pub struct Due {
+    /// When it is sent, after the beginning.
+    pub at: Duration,
+    /// An `ExportTraceServiceRequest`.
+    pub request: Bytes,
+    /// How many spans it has.
+    pub spans: u64,
+}
+
+impl Schedule {
+    /// Nothing, for so many agents.
+    #[must_use]
+    pub fn new(agents: usize) -> Self {
+        Self { of_agents: vec![Vec::new(); agents], traces: HashMap::new(), pieces: HashSet::new() }
+    }
+
+    /// Adds a request for an agent, which has none yet that is later.
+    ///
+    /// # Errors
+    /// When it is malformed.
+    pub fn add(&mut self, agent: usize, at: Duration, request: Bytes) -> Result<(), WireError> {
+        let mut spans = 0;
+        for_each_span(&request, |_, span| {
+            let trace = trace_id(span)?;
+            *self.traces.entry(trace).or_default() += 1;
+            self.pieces.insert((trace, agent));
+            spans += 1;
+            Ok(())
+        })?;
+        self.of_agents[agent].push(Due { at, request, spans });
+        Ok(())
+    }
+
+    /// How many spans are sent between these times.
+    #[must_use]
+    pub fn spans(&self, time: std::ops::Range<Duration>) -> u64 {
+        self.of_agents.iter().flatten().filter(|due| time.contains(&due.at)).map(|due| due.spans).sum()
+    }
+
+    /// How many traces there are at agents, all agents together.
+    #[must_use]
+    pub fn pieces(&self) -> usize {
+        self.pieces.len()
+    }
+}
