@@ -1,5 +1,7 @@
 //! The command as a build uses it: exit codes, what is written, and what is said about bad input.
 
+#![expect(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};

@@ -3,6 +3,8 @@
 //!
 //! What is kept depends on trace ids alone here, so it does not matter how fast the machine is.
 
+#![expect(clippy::unwrap_used, reason = "a failed assumption is a failed test")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
