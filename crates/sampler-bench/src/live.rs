@@ -184,7 +184,7 @@ impl Live<'_> {
             spans_sent: sent.spans,
             spans_refused: sent.refused,
             seconds: self.workload.seconds(),
-            cpu: TierCpu { agents: cpu("agents"), gateway: cpu("gateway") },
+            cpu: Some(TierCpu { agents: cpu("agents"), gateway: cpu("gateway") }),
             memory_peak: components.iter().map(|tier| tier.peak_rss).sum(),
             memory_mean: components.iter().map(|tier| tier.mean_rss).sum::<u64>() as f64,
             budget,
@@ -254,7 +254,8 @@ impl Live<'_> {
         if !self.faults.is_empty() {
             return Ok(None);
         }
-        let simulated = simulate(strategy, self.workload, Run { seed: self.seed, compress: true })?;
+        let simulated =
+            simulate(strategy, self.workload, Run { seed: self.seed, compress: true, measure: false })?;
         Ok(Some(Difference::of(&simulated, outcome, system.compression)))
     }
 }

@@ -43,8 +43,8 @@ pub struct Outcome {
     pub spans_refused: u64,
     /// How long the traffic lasted, in seconds.
     pub seconds: f64,
-    /// CPU time of the samplers.
-    pub cpu: TierCpu,
+    /// CPU time of the samplers, where it was measured.
+    pub cpu: Option<TierCpu>,
     /// The most bytes that waited in all samplers together, of those seen every second.
     pub memory_peak: u64,
     /// How many bytes waited on average.
@@ -86,6 +86,8 @@ pub struct Run {
     pub seed: u64,
     /// Whether requests are compressed to see how large they are then.
     pub compress: bool,
+    /// Whether CPU time is measured, which takes some itself.
+    pub measure: bool,
 }
 
 /// Why a strategy cannot be simulated.
@@ -120,20 +122,23 @@ const TRIES: u32 = 30;
 /// When the strategy's configurations do not start.
 pub fn simulate(strategy: &Strategy, workload: &Workload, run: Run) -> Result<Outcome, SimulationError> {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build()?;
-    let simulated = Stopwatch::watch(|stopwatch| {
-        let outcome = runtime.block_on(async {
+    let carry = || {
+        runtime.block_on(async {
             let network = Network::start(strategy, workload, run).await?;
             Ok(network.carry(workload, run.seed).await)
-        });
+        })
+    };
+    let measured = |stopwatch: &Stopwatch| {
+        let outcome = carry()?;
         let agents = strategy.agent.as_ref().map(|_| stopwatch.spent(Lane::Agents));
         let gateway = strategy.gateway.as_ref().map(|_| stopwatch.spent(Lane::Gateway));
-        outcome.map(|outcome| Outcome {
-            cpu: TierCpu { agents, gateway },
-            budget: strategy.budget,
-            ..outcome
-        })
-    });
-    simulated.map_err(|error| SimulationError::Embed { strategy: strategy.name.clone(), error })
+        Ok(Outcome { cpu: Some(TierCpu { agents, gateway }), ..outcome })
+    };
+    let simulated: Result<Outcome, EmbedError> =
+        if run.measure { Stopwatch::watch(measured) } else { carry() };
+    let outcome =
+        simulated.map_err(|error| SimulationError::Embed { strategy: strategy.name.clone(), error })?;
+    Ok(Outcome { budget: strategy.budget, ..outcome })
 }
 
 impl TierCpu {

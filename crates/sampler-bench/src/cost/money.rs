@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{bytes, leaving};
-use crate::simulate::Outcome;
+use crate::simulate::{Outcome, TierCpu};
 
 /// What things cost, in any one currency. The defaults are round numbers in the range of what clouds and tracing
 /// backends list; whoever decides by them puts in their own.
@@ -30,8 +30,8 @@ pub struct Prices {
 pub struct Priced {
     /// Bytes in the store, once things are deleted as fast as they come.
     pub storage: f64,
-    /// What a month costs.
-    pub money: f64,
+    /// What a month costs, where CPU time was measured.
+    pub money: Option<f64>,
 }
 
 /// A price table cannot be used.
@@ -94,13 +94,15 @@ impl Prices {
         let stored = bytes(outcome.hops.last()?) * months / GB;
         let network = leaving(outcome)? * months / GB;
         let storage = stored * self.retention_months;
-        let cores = outcome.cpu.total().as_secs_f64() / outcome.seconds;
-        let money = network * self.network_per_gb
-            + stored * self.ingestion_per_gb
-            + storage * self.storage_per_gb_month
-            + cores * HOURS * self.core_hour
-            + outcome.memory_mean / GB * HOURS * self.memory_gb_hour;
-        Some(Priced { storage: storage * GB, money })
+        let core_hours = |cpu: TierCpu| cpu.total().as_secs_f64() / outcome.seconds * HOURS;
+        let money = |cpu| {
+            network * self.network_per_gb
+                + stored * self.ingestion_per_gb
+                + storage * self.storage_per_gb_month
+                + core_hours(cpu) * self.core_hour
+                + outcome.memory_mean / GB * HOURS * self.memory_gb_hour
+        };
+        Some(Priced { storage: storage * GB, money: outcome.cpu.map(money) })
     }
 }
 
@@ -111,7 +113,7 @@ mod tests {
     use forebay_config::read_str;
 
     use super::*;
-    use crate::simulate::{HopCounts, TierCpu};
+    use crate::simulate::HopCounts;
 
     #[test]
     fn by_hand_a_gigabyte_an_hour_of_which_a_tenth_is_stored() {
@@ -119,7 +121,10 @@ mod tests {
         let outcome = Outcome {
             hops: vec![hop("services to gateway", 1_000_000_000), hop("gateway to store", 100_000_000)],
             seconds: 3600.0,
-            cpu: TierCpu { agents: Some(Duration::from_secs(30)), gateway: Some(Duration::from_secs(6)) },
+            cpu: Some(TierCpu {
+                agents: Some(Duration::from_secs(30)),
+                gateway: Some(Duration::from_secs(6)),
+            }),
             memory_mean: 2e9,
             ..Outcome::default()
         };
@@ -134,9 +139,10 @@ mod tests {
         // 730 GB of network, 73 GB at 2 and twice 3, a hundredth of a core, 2 GB.
         let expected = 730.0 + 73.0 * 8.0 + 0.01 * 730.0 * 10.0 + 2.0 * 730.0 * 0.5;
         let priced = prices.of(&outcome).unwrap();
-        assert!((priced.money - expected).abs() < 1e-6);
+        assert!((priced.money.unwrap() - expected).abs() < 1e-6);
         // Two months of 73 GB.
         assert!((priced.storage - 146e9).abs() < 1.0);
+        assert_eq!(prices.of(&Outcome { cpu: None, ..outcome }).unwrap().money, None);
         assert_eq!(prices.of(&Outcome::default()), None);
     }
 

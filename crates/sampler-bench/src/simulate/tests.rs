@@ -17,7 +17,7 @@ fn strategy(name: &str, workload: &Workload) -> Strategy {
 }
 
 fn run(name: &str, workload: &Workload, seed: u64) -> Outcome {
-    simulate(&strategy(name, workload), workload, Run { seed, compress: true }).unwrap()
+    simulate(&strategy(name, workload), workload, Run { seed, compress: true, measure: true }).unwrap()
 }
 
 #[test]
@@ -56,8 +56,8 @@ fn a_head_sampler_keeps_about_its_share_with_the_weight_that_says_so() {
     assert!(outcome.kept.iter().all(|kept| (kept.weight.unwrap() - 10.0).abs() < 0.01));
     assert_eq!(outcome.hops[0].name, "services to agents");
     assert_eq!(outcome.budget, Some(0.1));
-    assert!(outcome.cpu.agents > Some(Duration::ZERO));
-    assert_eq!(outcome.cpu.gateway, None);
+    assert!(outcome.cpu.unwrap().agents > Some(Duration::ZERO));
+    assert_eq!(outcome.cpu.unwrap().gateway, None);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_retroactive_fleet_keeps_what_a_tail_sampler_keeps_and_sends_little() {
     let tail = run("tail-5%", &workload, 1);
     for placement in [Placement::Instance, Placement::Service, Placement::Nodes(NonZero::new(3).unwrap())] {
         let fleet = Strategy { placement, ..strategy("retroactive-5%", &workload) };
-        let fleet = simulate(&fleet, &workload, Run { seed: 1, compress: true }).unwrap();
+        let fleet = simulate(&fleet, &workload, Run { seed: 1, compress: true, measure: true }).unwrap();
         assert_eq!(what(&fleet), what(&tail), "{placement}");
         let names: Vec<_> = fleet.hops.iter().map(|hop| hop.name.as_str()).collect();
         assert_eq!(
@@ -105,7 +105,8 @@ fn a_retroactive_fleet_keeps_what_a_tail_sampler_keeps_and_sends_little() {
         assert!(evidence.compressed <= Some(evidence.bytes));
         assert!(stored.spans == fleet.kept.iter().map(|kept| u64::from(kept.spans)).sum::<u64>());
         assert!(fleet.memory_peak > 0);
-        assert!(fleet.cpu.agents > Some(Duration::ZERO) && fleet.cpu.gateway > Some(Duration::ZERO));
+        let cpu = fleet.cpu.unwrap();
+        assert!(cpu.agents > Some(Duration::ZERO) && cpu.gateway > Some(Duration::ZERO));
     }
 }
 
@@ -113,7 +114,7 @@ fn a_retroactive_fleet_keeps_what_a_tail_sampler_keeps_and_sends_little() {
 fn agents_without_a_coordinator_are_a_mistake_that_says_so() {
     let workload = workload();
     let lonely = Strategy { gateway: None, ..strategy("retroactive-5%", &workload) };
-    let error = simulate(&lonely, &workload, Run { seed: 1, compress: false }).unwrap_err();
+    let error = simulate(&lonely, &workload, Run { seed: 1, compress: false, measure: false }).unwrap_err();
     assert!(error.to_string().contains("needs a coordinator"), "{error}");
 }
 
@@ -126,7 +127,7 @@ fn any_configuration_is_a_strategy() {
          processors: [probabilistic_sampler, batch], exporters: [otlp]}}}}",
     ]);
     let strategy = Strategy { agent: Some(program.unwrap()), ..strategy("keep-all", &workload) };
-    let outcome = simulate(&strategy, &workload, Run { seed: 1, compress: false }).unwrap();
+    let outcome = simulate(&strategy, &workload, Run { seed: 1, compress: false, measure: false }).unwrap();
     assert_eq!(outcome.kept.len(), workload.population.traces.len());
     assert_eq!(outcome.hops[1].compressed, None);
 }
