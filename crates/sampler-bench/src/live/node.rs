@@ -112,7 +112,9 @@ impl Component {
         for node in nodes {
             cpu += node.spent()?.saturating_sub(node.before);
             if let Some(process) = &node.process {
-                peak += memory(process.id())?.peak;
+                // The kernel's own mark may lag behind what was seen.
+                let seen = node.resident.iter().max().copied().unwrap_or(0);
+                peak += memory(process.id())?.peak.max(seen);
             }
         }
         Ok(Self {
