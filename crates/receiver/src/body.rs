@@ -291,7 +291,7 @@ impl<'a> Gathering<'a> {
             return Err(self.allowance.exceeded());
         }
         if let Some(inflater) = self.inflater {
-            inflater.finish()?;
+            inflater.finish(self.working_memory.bytes())?;
         }
         self.bytes.shrink_to_fit();
         self.charge.resize(self.bytes.capacity());

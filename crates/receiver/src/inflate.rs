@@ -12,6 +12,8 @@ const MAX_MEMBERS: u32 = 1024;
 const MAX_WINDOW_LOG: u32 = 23;
 /// What a DEFLATE decoder holds, about.
 const DEFLATE_STATE: usize = 48 << 10;
+/// The largest window whose decoder is used again.
+const SPARE_WINDOW: usize = 1 << 20;
 /// What a zstd decoder holds beside its window, about.
 const ZSTD_STATE: usize = 384 << 10;
 /// All of a zstd frame's header that tells its window.
@@ -40,13 +42,23 @@ pub(crate) enum InflateError {
 
 /// A decoder in the middle of a body.
 pub(crate) enum Inflater {
-    Deflate { state: Box<Decompress>, gzip: bool, members: u32, ended: bool },
-    Zstd { decoder: Box<Decoder<'static>>, ended: bool },
+    Deflate {
+        state: Box<Decompress>,
+        gzip: bool,
+        members: u32,
+        ended: bool,
+    },
+    /// `another` frame has come after the first.
+    Zstd {
+        decoder: Box<Decoder<'static>>,
+        ended: bool,
+        another: bool,
+    },
 }
 
 thread_local! {
-    /// What has decoded the last body of zstd: to make another takes as long as to decode tens of kilobytes. Of a large
-    /// window it holds the memory until zstd has seen that it needs less.
+    /// What has decoded the last body of zstd: to make another takes as long as to decode tens of kilobytes. It is nobody's
+    /// charge, so it has to be small.
     static SPARE: Cell<Option<Box<Decoder<'static>>>> = const { Cell::new(None) };
 }
 
@@ -108,7 +120,7 @@ impl Inflater {
                         decoder
                     }
                 };
-                Some(Self::Zstd { decoder, ended: false })
+                Some(Self::Zstd { decoder, ended: false, another: false })
             }
         })
     }
@@ -139,7 +151,8 @@ impl Inflater {
                     }
                     *ended |= inflate(state, input, out, if *gzip { "gzip" } else { "deflate" })?;
                 }
-                Self::Zstd { decoder, ended } => {
+                Self::Zstd { decoder, ended, another } => {
+                    *another |= *ended && !input.is_empty();
                     let mut from = InBuffer::around(input);
                     let start = out.len();
                     let mut to = OutBuffer::around_pos(out, start);
@@ -161,12 +174,15 @@ impl Inflater {
         Ok(())
     }
 
-    /// Whether the body may end here.
-    pub(crate) fn finish(self) -> Result<(), InflateError> {
+    /// Whether the body may end here. What decoding it has held beside it is `working_memory`.
+    pub(crate) fn finish(self, working_memory: usize) -> Result<(), InflateError> {
         match self {
             Self::Deflate { ended: true, .. } => Ok(()),
-            Self::Zstd { decoder, ended: true } => {
-                SPARE.set(Some(decoder));
+            Self::Zstd { decoder, ended: true, another } => {
+                // Of frames behind the first nobody knows the window.
+                if !another && working_memory <= ZSTD_STATE + SPARE_WINDOW {
+                    SPARE.set(Some(decoder));
+                }
                 Ok(())
             }
             Self::Deflate { gzip, .. } => Err(InflateError::Truncated(if gzip { "gzip" } else { "deflate" })),

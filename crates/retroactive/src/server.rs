@@ -217,7 +217,16 @@ impl Service {
         };
         bounds.admit(report.window(), Instant::now())?;
         let room = self.budget.reserve_within(report.size(), PATIENCE).await;
-        let mut charge = room.map_err(|over| Status::unavailable(over.to_string()))?;
+        let mut charge = room.map_err(|over| {
+            if report.size() > self.budget.limit() {
+                // It would be sent again and again.
+                return Status::resource_exhausted(
+                    "the memory limit of this coordinator has no room for such a report: raise \
+                     `forebay: {memory_limit_mib}`",
+                );
+            }
+            Status::unavailable(over.to_string())
+        })?;
         let report = report.decode().map_err(malformed)?;
         let values: usize = report.pieces.iter().map(|piece| piece.values.capacity()).sum();
         charge.resize(charge.bytes() + values);

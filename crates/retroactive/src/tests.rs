@@ -33,9 +33,14 @@ const HERE: CoordinatorId = CoordinatorId([7; 16]);
 
 /// A coordinator at a free port, or at a given one.
 async fn coordinator(yaml: &str) -> (Coordinator, mpsc::Receiver<Attendance>) {
+    coordinator_within(256 << 20, yaml).await
+}
+
+/// One that may hold so many bytes.
+async fn coordinator_within(budget: usize, yaml: &str) -> (Coordinator, mpsc::Receiver<Attendance>) {
     let (config, diagnostics) = read_str(yaml, CoordinatorConfig::read);
     assert!(!diagnostics.has_errors(), "{}", diagnostics.render(false));
-    Coordinator::start("processor p", &config, HERE, &Budget::new(256 << 20)).await.unwrap()
+    Coordinator::start("processor p", &config, HERE, &Budget::new(budget)).await.unwrap()
 }
 
 fn member(yaml: &str) -> Member {
@@ -277,6 +282,17 @@ async fn who_breaks_the_protocol_is_cut_off() {
         };
         assert!(ended.contains(problem), "{ended}, not {problem}");
     }
+}
+
+#[tokio::test]
+async fn a_report_that_will_never_have_room_is_not_put_off() {
+    let (coordinator, mut seen) = coordinator_within(1 << 20, "endpoint: 127.0.0.1:0").await;
+    let (outgoing, mut incoming) = raw(&plain(&coordinator)).await;
+    outgoing.send(&hello(VERSIONS)).await.unwrap();
+    let _joined = joined(&mut seen).await;
+    outgoing.send(&encode_report(&report(1, 20_000))).await.unwrap();
+    let ended = end(&mut incoming).await;
+    assert!(ended.contains("RESOURCE_EXHAUSTED") && ended.contains("memory_limit_mib"), "{ended}");
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ fn decoded(coding: Coding, body: &[u8], size: usize, room: usize) -> Result<Vec<
         }
         assert!(piece.is_empty());
     }
-    inflater.finish()?;
+    inflater.finish(coding.working_memory(body))?;
     Ok(out)
 }
 
@@ -97,6 +97,24 @@ fn the_window_of_a_zstd_frame_is_charged_and_bounded() {
     wide[5] = 17 << 3;
     assert_eq!(Coding::Zstd.working_memory(&wide), ZSTD_STATE + (1 << MAX_WINDOW_LOG));
     assert!(matches!(decoded(Coding::Zstd, &wide, 100, 100), Err(InflateError::Malformed(..))));
+}
+
+#[test]
+fn a_decoder_is_used_again_only_if_it_is_small() {
+    let wide = |log| {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(log).unwrap();
+        encoder.write_all(&sample()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let leaves_one = |body: &[u8]| {
+        SPARE.set(None);
+        assert_eq!(decoded(Coding::Zstd, body, 100, 100).unwrap(), sample());
+        SPARE.take().is_some()
+    };
+    assert!(leaves_one(&wide(20)));
+    assert!(!leaves_one(&wide(21)));
+    assert!(!leaves_one(&[zstd(b""), wide(21)].concat()), "behind a small frame");
 }
 
 #[test]
