@@ -9,7 +9,7 @@ mod recording;
 mod report;
 
 use std::io::{Write, stdout};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,7 @@ use crate::commands::fail;
 use crate::components::StartError;
 use crate::gates::Gates;
 use crate::logging;
+use crate::ports;
 use crate::run::runtime;
 use crate::service::Service;
 use crate::settings::Settings;
@@ -55,7 +56,7 @@ pub(crate) fn run(retroactive: bool, keep_running: bool) -> ExitCode {
 
 async fn demo(keep_running: bool) -> Result<(), StartError> {
     let requests = recording::requests()?;
-    let (pipeline_port, backend_port) = free_ports()?;
+    let [pipeline_port, backend_port] = ports::free()?;
     let backend = Backend::start(backend_port).await?;
     let config = with_ports(pipeline_port, backend_port);
     let settings = read_config(&config)?;
@@ -139,13 +140,6 @@ fn read_config(yaml: &str) -> Result<Settings, StartError> {
         Some(settings) if !diagnostics.has_errors() => Ok(settings),
         _ => Err(diagnostics.render(false).into()),
     }
-}
-
-/// Two ports that nobody listens on.
-fn free_ports() -> std::io::Result<(u16, u16)> {
-    // Both are held until both are known, or they might be the same.
-    let (first, second) = (TcpListener::bind(("127.0.0.1", 0))?, TcpListener::bind(("127.0.0.1", 0))?);
-    Ok((first.local_addr()?.port(), second.local_addr()?.port()))
 }
 
 /// Writes to standard output, which may be gone: the demo goes on without an audience.

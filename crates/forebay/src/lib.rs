@@ -16,6 +16,7 @@ pub mod hop;
 mod http_server;
 mod logging;
 mod memory;
+pub mod ports;
 pub mod raw;
 mod run;
 mod schema;

@@ -22,10 +22,11 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::backend::{Backend, KeptTrace};
-use super::{PROGRESS, REPLAY, SETTLE, free_ports, read_config, recording, say, send, with_ports};
+use super::{PROGRESS, REPLAY, SETTLE, read_config, recording, say, send, with_ports};
 use crate::components::StartError;
 use crate::hop::Hop;
 use crate::logging;
+use crate::ports;
 use crate::service::Service;
 
 const AGENTS: usize = 5;
@@ -47,17 +48,17 @@ struct Agent {
 
 pub(super) async fn demo() -> Result<(), StartError> {
     let parts: Vec<_> = recording::requests()?.iter().map(split).collect::<Result<_, _>>()?;
-    let [whole, retroactive] = [free_ports()?, free_ports()?];
-    let backends = [Backend::start(whole.1).await?, Backend::start(retroactive.1).await?];
-    let settings = read_config(&with_ports(whole.0, whole.1))?;
+    let [whole, retroactive] = [ports::free::<2>()?, ports::free()?];
+    let backends = [Backend::start(whole[1]).await?, Backend::start(retroactive[1]).await?];
+    let settings = read_config(&with_ports(whole[0], whole[1]))?;
     logging::start(&settings.telemetry);
     let gateway = Service::start(settings, &LearnedRates::default()).await?;
-    let (listen, _) = free_ports()?;
-    let pipeline = with_ports(retroactive.0, retroactive.1);
+    let [listen] = ports::free()?;
+    let pipeline = with_ports(retroactive[0], retroactive[1]);
     let coordinator = start(&[&pipeline, &coordinator(local(listen))], local(listen)).await?;
     let mut agents = Vec::new();
     for _ in 0..AGENTS {
-        agents.push(Agent::start(local(listen), local(retroactive.1), local(whole.0)).await?);
+        agents.push(Agent::start(local(listen), local(retroactive[1]), local(whole[0])).await?);
     }
     say(&format!(
         "One coordinator and {AGENTS} agents are running; traces of the recording lie in pieces at several of them.\n\
@@ -101,7 +102,8 @@ impl Agent {
         gateway: SocketAddr,
     ) -> Result<Self, StartError> {
         let hops = [Hop::to(coordinator).await?, Hop::to(backend).await?, Hop::to(gateway).await?];
-        let listen = local(free_ports()?.0);
+        let [listen] = ports::free()?;
+        let listen = local(listen);
         let yaml = format!(
             "{{receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '{listen}'}}}}}}}}, processors: {{retroactive_sampling: \
              {{coordinators: {{endpoints: ['{}'], tls: {{insecure: true}}}}}}}}, exporters: {{otlp_grpc: {{endpoint: '{}', \

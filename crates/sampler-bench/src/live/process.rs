@@ -3,11 +3,13 @@
 use std::{
     ffi::OsStr,
     io,
-    net::{SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
     process::{Child, ChildStdout, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
+
+use forebay::ports;
 
 use super::Error;
 
@@ -23,10 +25,7 @@ pub fn pinned(core: usize, program: impl AsRef<OsStr>) -> Command {
 /// # Errors
 /// If there are no more.
 pub fn free_addresses<const N: usize>() -> io::Result<[SocketAddr; N]> {
-    // All are held before any is let go, so they differ.
-    let held: Vec<_> = (0..N).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<io::Result<_>>()?;
-    let addresses: Vec<_> = held.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
-    addresses.try_into().map_err(|_| io::ErrorKind::Other.into())
+    Ok(ports::free()?.map(|port| (Ipv4Addr::LOCALHOST, port).into()))
 }
 
 /// A child process that does not outlive its owner.

@@ -10,11 +10,12 @@ use std::thread;
 
 use super::arena::Arena;
 use super::client::exports;
-use super::otlp::{by_spans, free_ports};
+use super::otlp::by_spans;
 use super::report::Table;
 use super::sockets::Sockets;
 use super::transport::Transport;
 use crate::components::StartError;
+use crate::ports;
 use crate::run::runtime;
 
 /// A process of Forebay's, which ends when this is dropped.
@@ -28,7 +29,7 @@ const READY: &str = "everything is ready";
 /// The median time of an export through an agent to a gateway, by the transport between them.
 pub(super) fn agent_to_gateway(arena: &Arena, rounds: usize) -> Result<Table, StartError> {
     let sockets = Sockets::new("hop")?;
-    let (plain, accelerated) = free_ports()?;
+    let [plain, accelerated] = ports::free()?;
     let _accelerated = arena.accelerate([accelerated], &[])?;
     let start = |configuration| Process::start(configuration, &sockets, plain, accelerated);
     let (_gateway, _agent) = (start(GATEWAY)?, start(AGENT)?);

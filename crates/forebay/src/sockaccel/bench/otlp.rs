@@ -1,7 +1,5 @@
 //! Spans from an application to Forebay, as SDKs export them: OTLP over gRPC.
 
-use std::io;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread;
 
@@ -19,6 +17,7 @@ use super::sockets::Sockets;
 use super::take_turns;
 use super::transport::Transport;
 use crate::components::StartError;
+use crate::ports;
 use crate::run::runtime;
 
 /// An application exports single spans when it has little to do, and batches otherwise.
@@ -38,7 +37,7 @@ struct Receivers {
 /// The median time of an export, by transport.
 pub(super) fn export(arena: &Arena, rounds: usize) -> Result<Table, StartError> {
     let server = runtime(2)?;
-    let (plain, accelerated) = free_ports()?;
+    let [plain, accelerated] = ports::free()?;
     let _accelerated = arena.accelerate([accelerated], &[])?;
     let sockets = Sockets::new("otlp")?;
     let receivers = server.block_on(Receivers::start(plain, accelerated, &sockets))?;
@@ -75,13 +74,6 @@ pub(super) fn by_spans(
         table.row(&name, values.map(Cell::Measured));
     }
     Ok(table)
-}
-
-/// Two ports that nobody listens on.
-pub(super) fn free_ports() -> io::Result<(u16, u16)> {
-    // Both are held until both are known, or they might be the same.
-    let (first, second) = (TcpListener::bind(("127.0.0.1", 0))?, TcpListener::bind(("127.0.0.1", 0))?);
-    Ok((first.local_addr()?.port(), second.local_addr()?.port()))
 }
 
 impl Receivers {

@@ -6,7 +6,6 @@ mod http;
 mod metrics;
 mod names;
 mod otlp;
-mod ports;
 mod process;
 mod status;
 
@@ -22,9 +21,14 @@ pub(crate) use names::NameServer;
 pub(crate) use otlp::{
     Traces, ids, key_value, logs_request, metrics_request, request_of, span, span_of, string_attribute,
 };
-pub(crate) use ports::free_port;
 pub(crate) use process::{Forebay, Output, forebay};
 pub(crate) use status::RpcStatus;
+
+/// A port of 127.0.0.1 that nobody listens on, and that no other test of this process gets.
+pub(crate) fn free_port() -> u16 {
+    let [port] = forebay::ports::free().unwrap();
+    port
+}
 
 /// Long enough for a loaded machine; nothing waits this long unless it fails.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);

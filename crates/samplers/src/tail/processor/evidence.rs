@@ -79,6 +79,9 @@ impl EvidencePort {
         if let [all] = &mut parts[..] {
             *all = pieces;
         } else {
+            // Somewhat more than its share for each, so that hardly ever any grows.
+            let share = pieces.len() / parts.len();
+            parts.iter_mut().for_each(|part| part.reserve(share + share / 8));
             for piece in pieces {
                 parts[self.shards.of(piece.trace_id)].push(piece);
             }
