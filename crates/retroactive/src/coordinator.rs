@@ -315,12 +315,18 @@ impl Fleet<'_> {
         let decisions: HashMap<_, _> = self.coordination.tick(now).into_iter().collect();
         let mut fullest = self.coordination.backlog() as f64 / BACKLOG;
         // One that does not take in what it is told is let go: it is told what it needs when it is back.
-        self.connected.retain(|_, (agent, handle)| {
+        let mut stuck = Vec::new();
+        for (&connection, (agent, handle)) in &self.connected {
             fullest = fullest.max(handle.fill());
-            decisions.get(agent).is_none_or(|decisions| handle.tell_decisions(decisions).is_ok())
-        });
+            if decisions.get(agent).is_some_and(|decisions| handle.tell_decisions(decisions).is_err()) {
+                stuck.push(connection);
+            }
+        }
+        for connection in stuck {
+            self.leave(connection);
+        }
         self.metrics.agents.set(i64::try_from(self.connected.len()).unwrap_or(i64::MAX));
-        self.metrics.publish(&self.coordination);
+        self.metrics.publish(&self.coordination, now);
         let halvings = shed_halvings(fullest);
         if halvings == std::mem::replace(&mut self.shed_halvings, halvings) {
             return true;

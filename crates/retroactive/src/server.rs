@@ -21,6 +21,8 @@ use tokio::time::{Instant, timeout};
 use tonic::{Code, Status};
 
 pub(crate) use self::agent::Queue;
+#[cfg(test)]
+pub(crate) use self::agent::queue;
 pub use self::agent::{AgentHandle, FullError};
 pub(crate) use self::bounds::Bounds;
 use crate::handshake::{CoordinatorId, Hello, METHOD, VERSIONS, Welcome};

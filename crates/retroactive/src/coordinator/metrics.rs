@@ -2,6 +2,7 @@
 
 use forebay_pipeline::Telemetry;
 use forebay_samplers::retroactive::Coordination;
+use forebay_samplers::tail::Nanos;
 use prometheus::{IntCounter, IntGauge};
 
 /// What a coordinator shows of its fleet. What it decides, its sampler shows.
@@ -13,8 +14,10 @@ pub(crate) struct Metrics {
     pub(super) floods: IntCounter,
     pub(super) shed_halvings: IntGauge,
     silence: IntGauge,
-    unstable_ticks: IntGauge,
+    slowest: IntGauge,
 }
+
+const SECOND: Nanos = 1_000_000_000;
 
 impl Metrics {
     /// The metrics of extension `id` (`retroactive_coordinator/fleet`).
@@ -42,16 +45,17 @@ impl Metrics {
                 "forebay_retroactive_coordinator_silence",
                 "Whether agents may be silent about what cannot change the verdict.",
             ),
-            unstable_ticks: gauge(
-                "forebay_retroactive_coordinator_unstable_ticks",
-                "Ticks that not all agents are known to have applied, of which they hold what is dropped.",
+            slowest: gauge(
+                "forebay_retroactive_coordinator_slowest_agent_seconds",
+                "For how many seconds, the begun one too, the slowest agent has acknowledged nothing new.",
             ),
         }
     }
 
     /// Shows how the fleet is.
-    pub(super) fn publish(&self, coordination: &Coordination) {
+    pub(super) fn publish(&self, coordination: &Coordination, now: Nanos) {
         self.silence.set(coordination.allows_silence().into());
-        self.unstable_ticks.set(i64::try_from(coordination.unstable_ticks()).unwrap_or(i64::MAX));
+        let slowest = coordination.slowest(now).map_or(0, |(_, silence)| silence.div_ceil(SECOND));
+        self.slowest.set(i64::try_from(slowest).unwrap_or(i64::MAX));
     }
 }

@@ -53,14 +53,7 @@ impl Setup {
         assert!(diagnostics.is_empty(), "{}", diagnostics.render(false));
         let extension = CoordinatorExtension::start("x", &config, link.clone(), &budget, &telemetry);
         let extension = extension.await.unwrap();
-        let yaml =
-            "{decision_wait: 500ms, policies: [{name: slow, type: latency, latency: {threshold_ms: 500}}]}";
-        let (config, _) = read_str(yaml, |table| TailConfig::read(table, Compatibility::default()));
-        let policies = Arc::clone(&config.policies);
-        let learned = LearnedRates::default();
-        let grant = Grant { budget, pending_bytes: PENDING_BYTES, shards: 1, record_policy: false, learned };
-        let (processor, port) = TailProcessor::coordinate("t", config, &grant, &telemetry, Arc::new(Sink));
-        link.join(port, &policies.program(false)).unwrap();
+        let processor = processor(&link, budget, &telemetry);
         Self { extension, _processor: processor, telemetry }
     }
 
@@ -85,14 +78,31 @@ impl Setup {
         }
     }
 
-    /// A metric's value, whatever sort it is of.
     fn metric(&self, name: &str) -> String {
-        let name = format!("forebay_retroactive_coordinator_{name}");
-        let families = self.telemetry.registry().gather();
-        let family = families.iter().find(|family| family.name() == name).unwrap();
-        let metric = &family.get_metric()[0];
-        (metric.get_counter().get_value() + metric.get_gauge().get_value()).to_string()
+        metric(&self.telemetry, name)
     }
+}
+
+/// What decides for the agents of a link: what is slow is kept.
+fn processor(link: &CoordinatorLink, budget: Budget, telemetry: &Telemetry) -> TailProcessor {
+    let yaml =
+        "{decision_wait: 500ms, policies: [{name: slow, type: latency, latency: {threshold_ms: 500}}]}";
+    let (config, _) = read_str(yaml, |table| TailConfig::read(table, Compatibility::default()));
+    let policies = Arc::clone(&config.policies);
+    let learned = LearnedRates::default();
+    let grant = Grant { budget, pending_bytes: PENDING_BYTES, shards: 1, record_policy: false, learned };
+    let (processor, port) = TailProcessor::coordinate("t", config, &grant, telemetry, Arc::new(Sink));
+    link.join(port, &policies.program(false)).unwrap();
+    processor
+}
+
+/// A metric's value, whatever sort it is of.
+fn metric(telemetry: &Telemetry, name: &str) -> String {
+    let name = format!("forebay_retroactive_coordinator_{name}");
+    let families = telemetry.registry().gather();
+    let family = families.iter().find(|family| family.name() == name).unwrap();
+    let metric = &family.get_metric()[0];
+    (metric.get_counter().get_value() + metric.get_gauge().get_value()).to_string()
 }
 
 impl Agent {
@@ -106,17 +116,7 @@ impl Agent {
     }
 
     async fn report(&self, window: u64, pieces: Vec<Piece>) {
-        let report = Report {
-            window,
-            program: self.program,
-            applied: 0,
-            // Who cannot hold anything for long is not waited for for long.
-            horizon: Duration::from_secs(2),
-            members: 0,
-            overwritten: 0,
-            idle: 0,
-            pieces,
-        };
+        let report = report(self.program, window, pieces);
         // The stream may be gone before it is sent.
         let _ = self.outgoing.send(&encode_report(&report)).await;
     }
@@ -133,6 +133,12 @@ impl Agent {
             }
         }
     }
+}
+
+fn report(program: ProgramId, window: u64, pieces: Vec<Piece>) -> Report {
+    // Who cannot hold anything for long is not waited for for long.
+    let horizon = Duration::from_secs(2);
+    Report { window, program, applied: 0, horizon, members: 0, overwritten: 0, idle: 0, pieces }
 }
 
 /// What an agent holds of a trace that has lasted for so many milliseconds.
@@ -176,6 +182,45 @@ async fn who_claims_to_have_kept_what_nobody_else_holds_makes_nobody_keep_it() {
     honest.report(1, vec![piece(1, 100), piece(2, 900)]).await;
     assert_eq!(hostile.kept_until(1).await.len(), 100, "it knows that already");
     assert_eq!(honest.kept_until(1).await, [2]);
+}
+
+#[tokio::test]
+async fn an_agent_that_is_let_go_is_not_waited_for() {
+    let (telemetry, link) = (Telemetry::new(), CoordinatorLink::new());
+    let _processor = processor(&link, Budget::new(256 << 20), &telemetry);
+    let (agents, seen) = mpsc::channel(8);
+    let fleet = tokio::spawn(coordinate(link, seen, Metrics::new("x", &telemetry)));
+    let see = async |agent, what| {
+        agents.send(Attendance { agent: server::AgentNumber(agent), what }).await.unwrap();
+    };
+    let join = async |id: u8, room| {
+        let (handle, queue) = server::queue(&Budget::new(room));
+        let name = format!("agent {id}");
+        let hello = Hello { versions: VERSIONS.to_vec(), agent: AgentId([id; 16]), name, program: None };
+        see(id.into(), What::Joined(hello, handle)).await;
+        queue
+    };
+    let mut good = join(1, 1 << 20).await;
+    let first = good.next().await.unwrap();
+    let FromCoordinator::Program(_, program) = decode_from_coordinator(&first).unwrap() else {
+        panic!("{first:?}")
+    };
+    // It never reads the program, and there is room for nothing else.
+    let _stuck = join(2, first.len()).await;
+    let stable = async {
+        for window in 1.. {
+            let told = decode_from_coordinator(&good.next().await.unwrap()).unwrap();
+            let FromCoordinator::Decisions(decisions) = told else { panic!("{told:?}") };
+            if decisions.stable > 0 {
+                break;
+            }
+            let report = Report { applied: decisions.tick, ..report(program, window, vec![]) };
+            see(1, What::Report { report, charge: Budget::new(1).reserve(0).unwrap() }).await;
+        }
+    };
+    timeout(LONG, stable).await.expect("what is decided gets stable");
+    assert_eq!(metric(&telemetry, "agents"), "1");
+    fleet.abort();
 }
 
 #[test]

@@ -54,7 +54,7 @@ const MESSAGES: usize = 64;
 const BYTES: usize = 1 << 20;
 
 /// A handle and its other end.
-pub(super) fn queue(budget: &Budget) -> (AgentHandle, Queue) {
+pub(crate) fn queue(budget: &Budget) -> (AgentHandle, Queue) {
     let (messages, receiver) = mpsc::channel(MESSAGES);
     let (cut, end) = mpsc::channel(1);
     let shared = Arc::new(Shared::default());

@@ -204,14 +204,20 @@ impl Coordination {
         Ok(())
     }
 
+    /// The agent that is there and has acknowledged nothing for longest of what it has been told, and for how long.
+    #[must_use]
+    pub fn slowest(&self, now: Nanos) -> Option<(AgentNumber, Nanos)> {
+        let silences = self.present().filter(|(_, attendant)| attendant.told_all > attendant.applied);
+        let silences =
+            silences.map(|(&agent, attendant)| (agent, now.saturating_sub(attendant.acknowledged_at)));
+        silences.max_by_key(|&(_, silence)| silence)
+    }
+
     /// An agent that is there, but has acknowledged nothing for longer than one that is away would be waited for: while
     /// it counts, nobody frees what is dropped.
     #[must_use]
     pub fn unresponsive(&self, now: Nanos) -> Option<AgentNumber> {
-        let is_unresponsive = |attendant: &Attendant| {
-            attendant.told_all > attendant.applied && attendant.acknowledged_at.saturating_add(AWAY_MAX) < now
-        };
-        self.present().find(|(_, attendant)| is_unresponsive(attendant)).map(|(&agent, _)| agent)
+        self.slowest(now).filter(|&(_, silence)| silence > AWAY_MAX).map(|(agent, _)| agent)
     }
 
     /// Until when nothing should be decided.
@@ -291,12 +297,6 @@ impl Coordination {
     #[must_use]
     pub const fn allows_silence(&self) -> bool {
         self.silence > 0
-    }
-
-    /// How many ticks there are of which agents hold what is dropped: not all are known to have applied them.
-    #[must_use]
-    pub fn unstable_ticks(&self) -> usize {
-        self.ticks.len()
     }
 
     /// Whether agents know different lists of coordinators.
@@ -472,12 +472,13 @@ mod tests {
             }
             fleet.tick(now);
             assert_eq!(fleet.unresponsive(now), None);
+            assert_eq!(fleet.slowest(now), Some((bad, now)));
         }
         assert_eq!(fleet.unresponsive(601 * SECOND), Some(bad));
         fleet.lost(bad, 601 * SECOND);
         assert_eq!(fleet.unresponsive(601 * SECOND), None);
         fleet.tick(602 * SECOND);
-        assert!(fleet.unstable_ticks() < 20, "the others free what they have dropped");
+        assert!(fleet.ticks.len() < 20, "the others free what they have dropped");
     }
 
     #[test]
