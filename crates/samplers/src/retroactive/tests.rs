@@ -5,6 +5,7 @@ mod faults;
 mod fleet;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use forebay_otlp::threshold::Threshold;
 use forebay_otlp::tracestate::TraceState;
@@ -199,12 +200,57 @@ fn telling() -> impl Strategy<Value = (EvidenceMode, Vec<&'static str>)> {
     prop_oneof![exact, of(EvidenceMode::Economical, economical)]
 }
 
-/// Traffic of which agents can tell in this mode what a tail sampler would know.
-fn traffic_for(mode: EvidenceMode, seed: u64, agents: usize) -> Vec<Arrival> {
-    match mode {
-        EvidenceMode::Exact => traffic(seed, 120, agents, 15 * SECOND),
-        // Agents are not silent before the coordinators are sure that all are there.
-        _ => nested_traffic(seed, 160, agents, 45 * SECOND),
+/// A fleet and its traffic, and how late messages come.
+#[derive(Clone, Debug)]
+struct Case {
+    mode: EvidenceMode,
+    yaml: String,
+    seed: u64,
+    agents: usize,
+    delay: Nanos,
+}
+
+/// Fleets of so many agents, whose messages take so many steps.
+fn cases(agents: Range<usize>, delays: Range<u64>) -> impl Strategy<Value = Case> {
+    (telling(), any::<u64>(), agents, delays).prop_map(|((mode, policies), seed, agents, delay)| Case {
+        mode,
+        yaml: configuration(&policies),
+        seed,
+        agents,
+        delay: delay * STEP,
+    })
+}
+
+impl Case {
+    /// Traffic of which agents can tell in this mode what a tail sampler would know.
+    fn traffic(&self) -> Vec<Arrival> {
+        match self.mode {
+            EvidenceMode::Exact => traffic(self.seed, 120, self.agents, 15 * SECOND),
+            // Agents are not silent before the coordinators are sure that all are there.
+            _ => nested_traffic(self.seed, 160, self.agents, 45 * SECOND),
+        }
+    }
+
+    fn fleet(&self, coordinators: usize) -> Fleet {
+        let mut fleet = Fleet::new(self.agents, coordinators, &self.yaml).telling(self.mode);
+        fleet.delay = self.delay;
+        fleet
+    }
+
+    /// Plays it with these faults.
+    fn play(&self, coordinators: usize, faults: &[(Nanos, Fault)]) -> Fleet {
+        let mut fleet = self.fleet(coordinators);
+        play(&mut fleet, &self.traffic(), faults, coordinators);
+        fleet
+    }
+
+    /// What a tail sampler keeps of it.
+    fn reference(&self) -> BTreeMap<Vec<u8>, Span> {
+        reference(&self.yaml, &self.traffic())
+    }
+
+    fn split(&self, fleet: &Fleet) -> BTreeSet<Vec<u8>> {
+        split(&fleet.kept, &self.traffic())
     }
 }
 
@@ -220,14 +266,10 @@ proptest! {
 
     #[test]
     fn a_fleet_keeps_what_a_tail_sampler_keeps_and_stamps_it_alike(
-        (mode, policies) in telling(), seed in any::<u64>(), agents in 1_usize..5, coordinators in 1_usize..3, delay in 0_u64..8,
+        case in cases(1..5, 0..8), coordinators in 1_usize..3,
     ) {
-        let yaml = configuration(&policies);
-        let arrivals = traffic_for(mode, seed, agents);
-        let mut fleet = Fleet::new(agents, coordinators, &yaml).telling(mode);
-        fleet.delay = delay * STEP;
-        play(&mut fleet, &arrivals, &[], coordinators);
-        prop_assert_eq!(&fleet.kept, &reference(&yaml, &arrivals));
+        let fleet = case.play(coordinators, &[]);
+        prop_assert_eq!(&fleet.kept, &case.reference());
         for agent in &fleet.agents {
             prop_assert_eq!(agent.sampler.pending_traces(), 0);
             prop_assert_eq!(agent.sampler.stats().pending_spans, 0);
@@ -236,123 +278,91 @@ proptest! {
 
     #[test]
     fn streams_that_break_and_coordinators_that_die_change_nothing(
-        (mode, policies) in telling(), seed in any::<u64>(), agents in 1_usize..5, coordinators in 1_usize..3,
+        case in cases(1..5, 0..5), coordinators in 1_usize..3,
         kills in prop::collection::vec((0_u64..400, 0_usize..2, 0_u64..30), 0..3),
         cuts in prop::collection::vec((0_u64..400, 0_usize..4, 1_u64..40), 0..4),
-        delay in 0_u64..5,
     ) {
-        let yaml = configuration(&policies);
-        let arrivals = traffic_for(mode, seed, agents);
-        let mut fleet = Fleet::new(agents, coordinators, &yaml).telling(mode);
-        fleet.delay = delay * STEP;
         let kills = kills.into_iter().map(|(at, index, down)| {
             (at * STEP, Fault::KillCoordinator { index: index % coordinators, down: down * STEP })
         });
         let cuts = cuts.into_iter().map(|(at, index, time)| {
-            (at * STEP, Fault::CutAgent { index: index % agents, time: time * STEP })
+            (at * STEP, Fault::CutAgent { index: index % case.agents, time: time * STEP })
         });
         let faults: Vec<_> = kills.chain(cuts).collect();
-        play(&mut fleet, &arrivals, &faults, coordinators);
-        prop_assert_eq!(split(&fleet.kept, &arrivals), BTreeSet::new());
-        let expected = reference(&yaml, &arrivals);
-        prop_assert_eq!(stamps(&fleet.kept), stamps(&expected));
+        let fleet = case.play(coordinators, &faults);
+        prop_assert_eq!(case.split(&fleet), BTreeSet::new());
+        prop_assert_eq!(stamps(&fleet.kept), stamps(&case.reference()));
     }
 
     #[test]
     fn a_coordinator_that_goes_changes_nothing(
-        (mode, policies) in telling(), seed in any::<u64>(), agents in 1_usize..5,
+        case in cases(1..5, 0..5),
         (at, without, apart) in (0_u64..400, 0_usize..3, 0_u64..15),
-        delay in 0_u64..5,
     ) {
-        let yaml = configuration(&policies);
-        let arrivals = traffic_for(mode, seed, agents);
-        let mut fleet = Fleet::new(agents, 3, &yaml).telling(mode);
-        fleet.delay = delay * STEP;
         let faults = [(at * STEP, Fault::Members { without: Some(without), apart: apart * STEP })];
-        play(&mut fleet, &arrivals, &faults, 3);
-        prop_assert_eq!(split(&fleet.kept, &arrivals), BTreeSet::new());
-        let expected = reference(&yaml, &arrivals);
-        prop_assert_eq!(stamps(&fleet.kept), stamps(&expected));
+        let fleet = case.play(3, &faults);
+        prop_assert_eq!(case.split(&fleet), BTreeSet::new());
+        prop_assert_eq!(stamps(&fleet.kept), stamps(&case.reference()));
     }
 
     #[test]
     fn coordinators_that_go_and_come_back_split_nothing(
-        (mode, policies) in telling(), seed in any::<u64>(), agents in 1_usize..5,
+        case in cases(1..5, 0..5),
         changes in prop::collection::vec((0_u64..400, prop::option::of(0_usize..3), 0_u64..15), 2..4),
-        delay in 0_u64..5,
     ) {
-        let yaml = configuration(&policies);
-        let arrivals = traffic_for(mode, seed, agents);
-        let mut fleet = Fleet::new(agents, 3, &yaml).telling(mode);
-        fleet.delay = delay * STEP;
         let faults = changes
             .into_iter()
             .map(|(at, without, apart)| (at * STEP, Fault::Members { without, apart: apart * STEP }));
-        play(&mut fleet, &arrivals, &faults.collect::<Vec<_>>(), 3);
-        prop_assert_eq!(split(&fleet.kept, &arrivals), BTreeSet::new());
+        let fleet = case.play(3, &faults.collect::<Vec<_>>());
+        prop_assert_eq!(case.split(&fleet), BTreeSet::new());
     }
 
     #[test]
     fn a_coordinator_that_goes_while_an_agent_is_away_splits_nothing(
-        (mode, policies) in telling(), seed in any::<u64>(), agents in 2_usize..5,
+        case in cases(2..5, 0..5),
         (cut, index, time) in (20_u64..300, 0_usize..4, 100_u64..600),
         (at, without, apart) in (20_u64..400, 0_usize..3, 0_u64..15),
-        delay in 0_u64..5,
     ) {
-        let yaml = configuration(&policies);
-        let arrivals = traffic_for(mode, seed, agents);
-        let mut fleet = Fleet::new(agents, 3, &yaml).telling(mode);
-        fleet.delay = delay * STEP;
         let faults = [
-            (cut * STEP, Fault::CutAgent { index: index % agents, time: time * STEP }),
+            (cut * STEP, Fault::CutAgent { index: index % case.agents, time: time * STEP }),
             (at * STEP, Fault::Members { without: Some(without), apart: apart * STEP }),
         ];
-        play(&mut fleet, &arrivals, &faults, 3);
+        let mut fleet = case.play(3, &faults);
         fleet.run(120 * SECOND);
-        prop_assert_eq!(split(&fleet.kept, &arrivals), BTreeSet::new());
+        prop_assert_eq!(case.split(&fleet), BTreeSet::new());
     }
 
     #[test]
     fn agents_that_are_slow_or_stall_split_nothing(
-        (mode, policies) in telling(), seed in any::<u64>(), agents in 2_usize..5, coordinators in 1_usize..3,
+        case in cases(2..5, 0..5), coordinators in 1_usize..3,
         slow in prop::collection::vec((0_u64..400, 0_usize..4, 0_u64..200), 0..4),
         stall in prop::option::of((50_u64..400, 0_usize..4, 0_u64..500)),
-        delay in 0_u64..5,
     ) {
-        let yaml = configuration(&policies);
-        let arrivals = traffic_for(mode, seed, agents);
-        let mut fleet = Fleet::new(agents, coordinators, &yaml).telling(mode);
-        fleet.delay = delay * STEP;
         let faults = slow.into_iter().map(|(at, index, lag)| {
-            (at * STEP, Fault::SlowAgent { index: index % agents, lag: lag * STEP })
+            (at * STEP, Fault::SlowAgent { index: index % case.agents, lag: lag * STEP })
         });
         let stall = stall.map(|(at, index, time)| {
-            (at * STEP, Fault::Stall { index: index % agents, time: time * STEP })
+            (at * STEP, Fault::Stall { index: index % case.agents, time: time * STEP })
         });
-        play(&mut fleet, &arrivals, &faults.chain(stall).collect::<Vec<_>>(), coordinators);
+        let mut fleet = case.play(coordinators, &faults.chain(stall).collect::<Vec<_>>());
         fleet.run(120 * SECOND);
-        prop_assert_eq!(split(&fleet.kept, &arrivals), BTreeSet::new());
+        prop_assert_eq!(case.split(&fleet), BTreeSet::new());
     }
 
     #[test]
-    fn spans_that_come_to_the_gateway_itself_join_the_traces_of_agents(
-        (mode, policies) in telling(), seed in any::<u64>(),
-    ) {
-        let yaml = configuration(&policies);
-        let arrivals = traffic_for(mode, seed, 3);
-        let mut fleet = Fleet::new(2, 1, &yaml).telling(mode);
-        for arrival in &arrivals {
+    fn spans_that_come_to_the_gateway_itself_join_the_traces_of_agents(case in cases(3..4, 0..1)) {
+        let mut fleet = Fleet::new(2, 1, &case.yaml).telling(case.mode);
+        for arrival in case.traffic() {
             while fleet.now < arrival.at {
                 fleet.step();
             }
             match arrival.agent {
-                2 => fleet.accept_at_coordinator(0, vec![arrival.span.clone()]),
-                agent => fleet.accept(agent, vec![arrival.span.clone()]),
+                2 => fleet.accept_at_coordinator(0, vec![arrival.span]),
+                agent => fleet.accept(agent, vec![arrival.span]),
             }
         }
         fleet.run(60 * SECOND);
-        let expected = reference(&yaml, &arrivals);
-        prop_assert_eq!(stamps(&fleet.kept), stamps(&expected));
+        prop_assert_eq!(stamps(&fleet.kept), stamps(&case.reference()));
     }
 }
 
@@ -380,8 +390,8 @@ fn weight(span: &Span) -> f64 {
 }
 
 /// Which spans have left, and with what.
-fn stamps(kept: &BTreeMap<Vec<u8>, Span>) -> Vec<(&str, &str)> {
-    kept.values().map(|span| (&*span.name, &*span.trace_state)).collect()
+fn stamps(kept: &BTreeMap<Vec<u8>, Span>) -> Vec<(String, String)> {
+    kept.values().map(|span| (span.name.clone(), span.trace_state.clone())).collect()
 }
 
 #[test]

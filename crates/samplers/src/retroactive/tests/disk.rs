@@ -8,7 +8,7 @@ use forebay_otlp::SpanIndex;
 use proptest::prelude::*;
 
 use super::fleet::{Fleet, STEP};
-use super::{Arrival, configuration, reference, split, stamps, telling, traffic_for};
+use super::{Arrival, cases, configuration, stamps};
 use crate::retroactive::{AgentSettings, DiskTier, RetroactiveAgent};
 use crate::tail::{Nanos, Output, Remember};
 use crate::testing::{SECOND, request, span, trace};
@@ -38,20 +38,15 @@ proptest! {
 
     #[test]
     fn agents_that_are_killed_keep_what_a_tail_sampler_keeps(
-        (mode, policies) in telling(), seed in any::<u64>(), agents in 1_usize..4, coordinators in 1_usize..3,
+        case in cases(1..4, 0..4), coordinators in 1_usize..3,
         kills in prop::collection::vec((0_u64..250, 0_usize..4, 0_u64..20), 0..4),
-        delay in 0_u64..4,
     ) {
-        let yaml = configuration(&policies);
-        let arrivals = traffic_for(mode, seed, agents);
-        let mut fleet = Fleet::new(agents, coordinators, &yaml).telling(mode).with_disks();
-        fleet.delay = delay * STEP;
+        let mut fleet = case.fleet(coordinators).with_disks();
         let kills: Vec<_> =
-            kills.into_iter().map(|(at, agent, time)| (at * STEP, agent % agents, time * STEP)).collect();
-        play(&mut fleet, &arrivals, &kills);
-        prop_assert_eq!(split(&fleet.kept, &arrivals), BTreeSet::new());
-        let expected = reference(&yaml, &arrivals);
-        prop_assert_eq!(stamps(&fleet.kept), stamps(&expected));
+            kills.into_iter().map(|(at, agent, time)| (at * STEP, agent % case.agents, time * STEP)).collect();
+        play(&mut fleet, &case.traffic(), &kills);
+        prop_assert_eq!(case.split(&fleet), BTreeSet::new());
+        prop_assert_eq!(stamps(&fleet.kept), stamps(&case.reference()));
         for agent in &mut fleet.agents {
             prop_assert!(agent.sampler.take_disk_error().is_none());
             prop_assert_eq!(agent.sampler.pending_traces(), 0);

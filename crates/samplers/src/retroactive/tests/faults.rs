@@ -8,8 +8,7 @@ use proptest::prelude::*;
 
 use super::fleet::{Fleet, STEP};
 use super::{
-    Arrival, Fault, POLICIES, configuration, play, reference, split, stamps, telling, traffic, traffic_for,
-    weight,
+    Arrival, Fault, POLICIES, cases, configuration, play, reference, split, stamps, traffic, weight,
 };
 use crate::retroactive::{AgentSettings, RetroactiveAgent};
 use crate::tail::{Nanos, Remember};
@@ -81,18 +80,14 @@ proptest! {
 
     #[test]
     fn an_agent_that_is_a_hundred_times_slower_changes_nothing_as_long_as_traces_wait_for_it(
-        (mode, policies) in telling(), seed in any::<u64>(), agents in 2_usize..5, coordinators in 1_usize..3,
-        slow in 0_usize..4,
+        case in cases(2..5, 0..1), coordinators in 1_usize..3, slow in 0_usize..4,
     ) {
-        let yaml = configuration(&policies);
-        let arrivals = traffic_for(mode, seed, agents);
-        let mut fleet = Fleet::new(agents, coordinators, &yaml).telling(mode);
+        let mut fleet = case.fleet(coordinators);
         fleet.delay = STEP / 2;
-        fleet.agents[slow % agents].lag = 99 * fleet.delay;
-        play(&mut fleet, &arrivals, &[], coordinators);
+        fleet.agents[slow % case.agents].lag = 99 * fleet.delay;
+        play(&mut fleet, &case.traffic(), &[], coordinators);
         fleet.run(30 * SECOND);
-        let expected = reference(&yaml, &arrivals);
-        prop_assert_eq!(stamps(&fleet.kept), stamps(&expected));
+        prop_assert_eq!(stamps(&fleet.kept), stamps(&case.reference()));
     }
 
     #[test]
