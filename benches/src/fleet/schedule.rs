@@ -39,7 +39,7 @@ impl Schedule {
         Self { of_agents: vec![Vec::new(); agents], traces: HashMap::new(), pieces: HashSet::new() }
     }
 
-    /// Adds a request for an agent, which has none yet that is later.
+    /// Adds a request for an agent. Those of [`Self::of_agents`] have to be in the order of their times before they are sent.
     ///
     /// # Errors
     /// When it is malformed.
