@@ -6,7 +6,7 @@
 use std::{
     fmt::Write as _,
     fs::{self, File},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::Command,
     sync::{
@@ -19,7 +19,7 @@ use std::{
 use bytes::Bytes;
 use forebay_benches::{
     grpc::{OtlpService, RawClient},
-    process::Process,
+    process::{Process, free_addresses},
 };
 use forebay_config::print;
 use forebay_otlp::Signal;
@@ -77,7 +77,7 @@ async fn run_in(
     for _ in cases {
         ports.push(sinks.open().await?);
     }
-    let listen = free_address()?;
+    let [listen] = free_addresses()?;
     let file = files.join("config.yaml");
     fs::write(&file, configuration(system, cases, listen, &ports)?)?;
     let mut command = Command::new(&system.program);
@@ -110,11 +110,6 @@ async fn run_in(
     }
     process.terminate(PATIENCE)?;
     Ok(sinks.close())
-}
-
-/// An address on loopback where nobody listens.
-fn free_address() -> Result<SocketAddr, Error> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
 fn configuration(
