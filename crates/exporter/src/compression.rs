@@ -24,6 +24,10 @@ const SLICE: usize = 64 * 1024;
 /// otherwise be most of what a span costs here.
 const DEFLATE_LEVEL: u32 = 2;
 
+/// What zstd keeps for the next body is not in the memory budget. High levels want more, and begin
+/// anew each time.
+const SPARE_MAX: usize = 4 << 20;
+
 thread_local! {
     /// What zstd has worked with last: its tables are cleared once, and not for every body.
     static SPARE: Cell<Option<CCtx<'static>>> = const { Cell::new(None) };
@@ -81,7 +85,7 @@ impl Compression {
                 // Lets it choose tables no larger than the input.
                 encoder.set_pledged_src_size(Some(total as u64))?;
                 let out = write_all(encoder, pieces).await?.finish()?;
-                SPARE.set(Some(context));
+                SPARE.set(Some(context).filter(|context| context.sizeof() <= SPARE_MAX));
                 Ok(out)
             }
         }
@@ -134,6 +138,17 @@ mod tests {
                 Compression::Zstd(_) => inflated = zstd::decode_all(&out[5..]).unwrap(),
             }
             assert!(inflated == plain, "{compression:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_a_small_context_is_kept_for_the_next_body() {
+        let piece = [Bytes::from(vec![7; 1 << 22])];
+        for (level, kept) in [(3, true), (22, false), (1, true)] {
+            Compression::Zstd(level).append(Vec::new(), &piece).await.unwrap();
+            let context = SPARE.take();
+            assert_eq!(context.is_some(), kept, "level {level}");
+            SPARE.set(context);
         }
     }
 }
