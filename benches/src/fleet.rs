@@ -4,42 +4,38 @@
 //! from an agent to another machine is zstd-compressed in both arrangements. A third one forwards without compression
 //! and without policies: what an agent costs that does nothing.
 
+mod backend;
+mod configuration;
 pub mod recorded;
 pub mod schedule;
 pub mod traffic;
 
 use std::{
-    collections::BTreeMap,
     net::SocketAddr,
     ops::Range,
     path::PathBuf,
     process::{Command, Stdio},
-    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use bytes::Bytes;
-use serde::Serialize;
-use tokio::{
-    net::TcpListener,
-    time::{Instant, sleep, sleep_until},
-};
-use tonic::transport::{Server, server::TcpIncoming};
-
 use forebay::hop::Hop;
+use forebay_exporter::fetch::Fetcher;
+use forebay_tls::ClientTls;
+use serde::Serialize;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use self::{
+    backend::Backend,
+    configuration::{WAIT, forwarding_agent, gateway, retroactive_agent},
     schedule::{Due, Schedule},
     traffic::{SPANS_PER_PIECE, Shape, requests},
 };
 use crate::{
     Error,
-    compare::{Kept, TraceId},
-    grpc::{OtlpService, RawClient},
+    compare::Kept,
+    grpc::RawClient,
     proc,
     process::{Process, free_addresses},
-    sink::trace_id,
-    walk::for_each_span,
 };
 
 /// What to run.
@@ -103,10 +99,9 @@ pub struct Cost {
     pub evidence: u64,
     /// Bytes that agents got from other machines.
     pub ingress: u64,
-    /// CPU time of all agents after the warm-up, as long as was sent, in seconds.
-    pub agents_cpu: f64,
-    /// The same of the gateway.
-    pub gateway_cpu: f64,
+    /// What it was like under load.
+    #[serde(flatten)]
+    pub load: Load,
     /// Resident memory of the largest agent, and of the gateway, at their peaks, in bytes.
     pub agent_memory: u64,
     /// See `agent_memory`.
@@ -115,18 +110,30 @@ pub struct Cost {
     pub kept: usize,
     /// Of these, those that did not arrive whole.
     pub torn: usize,
+    /// How long kept traces took from their first span's being sent to their last one's arrival at the backend, in
+    /// seconds: the median, and the longest.
+    pub delay: [f64; 2],
     /// The traces themselves.
     #[serde(skip)]
     pub traces: Kept,
 }
 
-/// A backend that remembers how many spans of each trace came.
-#[derive(Clone, Debug, Default)]
-struct Backend(Arc<Mutex<BTreeMap<TraceId, u32>>>);
+/// What a fleet was like after the warm-up, for as long as was sent.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Load {
+    /// CPU time of all agents, in seconds.
+    pub agents_cpu: f64,
+    /// The same of the gateway.
+    pub gateway_cpu: f64,
+    /// For how long agents could hold spans at the end, in seconds: the least of all. None where they hold nothing.
+    pub horizon: Option<f64>,
+}
 
 /// A fleet that runs.
 struct Fleet {
     agents: Vec<(Process, SocketAddr)>,
+    /// Where agents that hold spans serve metrics.
+    metrics: Vec<SocketAddr>,
     gateway: Process,
     to_gateway: Vec<Hop>,
     to_coordinator: Vec<Hop>,
@@ -135,15 +142,10 @@ struct Fleet {
 }
 
 const PATIENCE: Duration = Duration::from_secs(30);
-const MAX_MESSAGE: usize = 64 << 20;
+const SCRAPE_MAX: usize = 1 << 20;
 /// A coordinator decides nothing in its first seconds, and wants to know all pieces until its fleet has been there for
 /// as long.
 const GRACE: Duration = Duration::from_secs(12);
-/// How long the gateway waits for a trace.
-const WAIT: Duration = Duration::from_secs(5);
-const POLICIES: &str = "[{name: errors, type: status_code, status_code: {status_codes: [ERROR]}}, \
-                         {name: slow, type: latency, latency: {threshold_ms: 500}}, \
-                         {name: floor, type: probabilistic, probabilistic: {sampling_percentage: 0.5}}]";
 /// With the floor, one in a hundred is kept.
 const ERRORS: f64 = 0.003;
 const SLOW: f64 = 0.002;
@@ -199,26 +201,27 @@ pub async fn run(options: &Options, schedule: &Schedule, arrangement: Arrangemen
         let _of_the_start = hop.take();
     }
     let (warm_up, time) = options.times();
-    let sending = fleet.agents.iter().zip(&schedule.of_agents).map(|(agent, due)| send(agent.1, due));
+    let begun = Instant::now();
+    let sending = fleet.agents.iter().zip(&schedule.of_agents).map(|(agent, due)| send(agent.1, due, begun));
     let timing = async {
-        sleep(warm_up).await;
+        sleep_until(begun + warm_up).await;
         let before = fleet.cpu()?;
-        sleep(time - warm_up).await;
+        sleep_until(begun + time).await;
         let after = fleet.cpu()?;
-        Ok((after.0 - before.0, after.1 - before.1))
+        let (agents_cpu, gateway_cpu) = (after.0 - before.0, after.1 - before.1);
+        Ok(Load { agents_cpu, gateway_cpu, horizon: fleet.horizon().await? })
     };
-    let (_, cpu) = tokio::try_join!(futures_util::future::try_join_all(sending), timing)?;
+    let (_, load) = tokio::try_join!(futures_util::future::try_join_all(sending), timing)?;
     // The last traces wait, and so does their evidence, before and after. Those of which nobody tells wait twice.
     sleep(2 * WAIT + Duration::from_secs(4)).await;
-    fleet.end(arrangement, schedule, warm_up..time, cpu)
+    fleet.end(arrangement, schedule, begun, warm_up..time, load)
 }
 
 /// Sends requests when they are due.
-async fn send(agent: SocketAddr, requests: &[Due]) -> Result<(), Error> {
+async fn send(agent: SocketAddr, requests: &[Due], begun: Instant) -> Result<(), Error> {
     let mut client = RawClient::connect(agent).await?;
-    let begin = Instant::now();
     for Due { at, request, .. } in requests {
-        sleep_until(begin + *at).await;
+        sleep_until(begun + *at).await;
         client.export(forebay_otlp::Signal::Traces, request.clone()).await?;
     }
     Ok(())
@@ -233,6 +236,7 @@ impl Fleet {
         until_listening(&mut gateway, otlp)?;
         let mut fleet = Self {
             agents: Vec::new(),
+            metrics: Vec::new(),
             gateway,
             to_gateway: Vec::new(),
             to_coordinator: Vec::new(),
@@ -242,8 +246,10 @@ impl Fleet {
         for number in 0..options.agents {
             let [listen] = free_addresses()?;
             let yaml = if arrangement.is_retroactive() {
+                let [metrics] = free_addresses()?;
                 let hops = (Hop::to(coordinator).await?, Hop::to(backend_address).await?);
-                let yaml = retroactive_agent(listen, hops.0.address(), hops.1.address());
+                let yaml = retroactive_agent(listen, hops.0.address(), hops.1.address(), metrics);
+                fleet.metrics.push(metrics);
                 fleet.to_coordinator.push(hops.0);
                 fleet.to_backend.push(hops.1);
                 yaml
@@ -269,12 +275,27 @@ impl Fleet {
         Ok((agents.as_secs_f64(), proc::cpu_time(self.gateway.id())?.as_secs_f64()))
     }
 
+    /// For how long agents can hold spans, in seconds: the least of all.
+    async fn horizon(&self) -> Result<Option<f64>, Error> {
+        let fetcher = Fetcher::new(&ClientTls::default(), PATIENCE, SCRAPE_MAX)?;
+        let mut least = None;
+        for agent in &self.metrics {
+            let scrape = fetcher.fetch(&format!("http://{agent}/metrics").parse()?).await?;
+            let name = "forebay_retroactive_sampling_horizon_seconds";
+            let horizon =
+                figure(std::str::from_utf8(&scrape)?, name).ok_or("an agent does not tell its horizon")?;
+            least = Some(least.map_or(horizon, |least: f64| least.min(horizon)));
+        }
+        Ok(least)
+    }
+
     fn end(
         self,
         arrangement: Arrangement,
         schedule: &Schedule,
+        begun: Instant,
         timed: Range<Duration>,
-        (agents_cpu, gateway_cpu): (f64, f64),
+        load: Load,
     ) -> Result<Cost, Error> {
         let sum = |hops: &[Hop]| {
             hops.iter().map(Hop::take).fold((0, 0), |(up, down), hop| (up + hop.0, down + hop.1))
@@ -290,8 +311,16 @@ impl Fleet {
             agent.terminate(PATIENCE)?;
         }
         self.gateway.terminate(PATIENCE)?;
-        let kept = self.backend.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let torn = kept.iter().filter(|&(trace, spans)| schedule.traces.get(trace) != Some(spans)).count();
+        let kept = self.backend.traces();
+        let mut torn = 0;
+        let mut delays = Vec::new();
+        for (id, arrived) in &kept {
+            let sent = schedule.traces.get(id);
+            torn += usize::from(sent.is_none_or(|sent| sent.spans != arrived.spans));
+            let first = sent.map_or(begun, |sent| begun + sent.first);
+            delays.push(arrived.at.saturating_duration_since(first).as_secs_f64());
+        }
+        delays.sort_unstable_by(f64::total_cmp);
         Ok(Cost {
             arrangement,
             spans: schedule.spans(Duration::ZERO..Duration::MAX),
@@ -300,38 +329,24 @@ impl Fleet {
             egress: gateway.0 + coordinator.0 + backend.0,
             evidence: coordinator.0,
             ingress: gateway.1 + coordinator.1 + backend.1,
-            agents_cpu,
-            gateway_cpu,
+            load,
             agent_memory,
             gateway_memory,
             kept: kept.len(),
             torn,
-            traces: Kept::new(kept.iter().map(|(trace, spans)| (*trace, *spans))),
+            delay: [delays.len() / 2, delays.len().saturating_sub(1)]
+                .map(|rank| delays.get(rank).copied().unwrap_or_default()),
+            traces: Kept::new(kept.iter().map(|(&id, arrived)| (id, arrived.spans))),
         })
     }
 }
 
-impl Backend {
-    async fn start() -> Result<(Self, SocketAddr), Error> {
-        let backend = Self::default();
-        let service = OtlpService::new(MAX_MESSAGE, {
-            let backend = backend.clone();
-            move |request: Bytes| backend.take(&request)
-        });
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        tokio::spawn(Server::builder().serve_with_incoming(service, TcpIncoming::from(listener)));
-        Ok((backend, address))
-    }
-
-    fn take(&self, request: &[u8]) {
-        let mut traces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // What is malformed is missing afterwards.
-        let _ = for_each_span(request, |_, span| {
-            *traces.entry(trace_id(span)?).or_default() += 1;
-            Ok(())
-        });
-    }
+/// The figure in a scrape of Prometheus' that is called `name` and has any labels.
+fn figure(scrape: &str, name: &str) -> Option<f64> {
+    let line = scrape
+        .lines()
+        .find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])))?;
+    line.rsplit(' ').next()?.parse().ok()
 }
 
 fn start(options: &Options, name: &str, yaml: &str) -> Result<Process, Error> {
@@ -367,67 +382,13 @@ fn until_listening(process: &mut Process, address: SocketAddr) -> Result<(), Err
     process.wait_until(PATIENCE, || std::net::TcpStream::connect(address).is_ok())
 }
 
-const TELEMETRY: &str = "telemetry: {metrics: {level: none}}";
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn exporter(endpoint: SocketAddr, compression: &str) -> String {
-    format!(
-        "exporters: {{otlp_grpc: {{endpoint: '{endpoint}', tls: {{insecure: true}}, compression: {compression}}}}}"
-    )
-}
-
-fn receiver(listen: SocketAddr) -> String {
-    format!("receivers: {{otlp: {{protocols: {{grpc: {{endpoint: '{listen}'}}}}}}}}")
-}
-
-fn gateway(
-    arrangement: Arrangement,
-    otlp: SocketAddr,
-    coordinator: SocketAddr,
-    backend: SocketAddr,
-) -> String {
-    let (extensions, of_sampler, named) = if arrangement.is_retroactive() {
-        (
-            format!("extensions: {{retroactive_coordinator: {{endpoint: '{coordinator}'}}}}, "),
-            if arrangement == Arrangement::Economical {
-                "coordinator: retroactive_coordinator, evidence: economical, "
-            } else {
-                "coordinator: retroactive_coordinator, "
-            },
-            "extensions: [retroactive_coordinator], ",
-        )
-    } else {
-        (String::new(), "", "")
-    };
-    let samples = arrangement == Arrangement::Tail || arrangement.is_retroactive();
-    let processors = if samples { "[tail_sampling]" } else { "[]" };
-    let wait = WAIT.as_secs();
-    format!(
-        "{{{}, {}, {extensions}processors: {{tail_sampling: {{{of_sampler}decision_wait: {wait}s, policies: {POLICIES}}}}}, \
-          service: {{{named}{TELEMETRY}, pipelines: {{traces: {{receivers: [otlp], processors: {processors}, \
-          exporters: [otlp_grpc]}}}}}}, forebay: {{memory_limit_mib: 1024, shards: 1}}}}",
-        receiver(otlp),
-        exporter(backend, "none"),
-    )
-}
-
-fn forwarding_agent(arrangement: Arrangement, listen: SocketAddr, gateway: SocketAddr) -> String {
-    let compression = if arrangement == Arrangement::Forward { "none" } else { "zstd" };
-    let processors = if arrangement == Arrangement::Head { "[probabilistic_sampler]" } else { "[]" };
-    format!(
-        "{{{}, {}, processors: {{probabilistic_sampler: {{mode: equalizing, sampling_percentage: 10}}}}, \
-          service: {{{TELEMETRY}, pipelines: {{traces: {{receivers: [otlp], processors: {processors}, \
-          exporters: [otlp_grpc]}}}}}}, forebay: {{memory_limit_mib: 512, shards: 1}}}}",
-        receiver(listen),
-        exporter(gateway, compression),
-    )
-}
-
-fn retroactive_agent(listen: SocketAddr, coordinator: SocketAddr, backend: SocketAddr) -> String {
-    format!(
-        "{{{}, {}, processors: {{retroactive_sampling: {{coordinators: {{endpoints: ['{coordinator}'], tls: \
-          {{insecure: true}}}}}}}}, service: {{{TELEMETRY}, pipelines: {{traces: {{receivers: [otlp], processors: \
-          [retroactive_sampling], exporters: [otlp_grpc]}}}}}}, forebay: {{memory_limit_mib: 512, shards: 1}}}}",
-        receiver(listen),
-        exporter(backend, "zstd"),
-    )
+    #[test]
+    fn a_figure_is_found_by_its_whole_name() {
+        let scrape = "# HELP of_two seconds\nof_two_seconds 3\nof_two{processor=\"a b\"} 1.5\nof 4\n";
+        assert_eq!(["of_two", "of", "two"].map(|name| figure(scrape, name)), [Some(1.5), Some(4.0), None]);
+    }
 }

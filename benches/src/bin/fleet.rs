@@ -47,9 +47,9 @@ fn print(costs: &[Cost]) -> Result<(), Error> {
     writeln!(
         out,
         "| | egress, B/span | / tail | evidence, B/piece | ingress, B/span | agents, µs/span | + forward | gateway, \
-         µs/span | / tail | CPU in all / tail | peak MiB, agent | gateway | kept | torn | differs from tail |"
+         µs/span | / tail | CPU in all / tail | peak MiB, agent | gateway | kept | torn | differs from tail | delay, s | at most | horizon, s |"
     )?;
-    writeln!(out, "|---|{}", "---:|".repeat(14))?;
+    writeln!(out, "|---|{}", "---:|".repeat(17))?;
     for cost in costs {
         let spans = cost.spans as f64;
         let micros = |seconds: f64| seconds * 1e6 / cost.timed_spans as f64;
@@ -57,22 +57,25 @@ fn print(costs: &[Cost]) -> Result<(), Error> {
         let mib = |bytes: u64| bytes >> 20;
         writeln!(
             out,
-            "| {:?} | {:.1} | {:.3} | {:.1} | {:.2} | {:.2} | {:+.2} | {:.3} | {:.3} | {:.2} | {} | {} | {} | {} | {} |",
+            "| {:?} | {:.1} | {:.3} | {:.1} | {:.2} | {:.2} | {:+.2} | {:.3} | {:.3} | {:.2} | {} | {} | {} | {} | {} | {:.1} | {:.1} | {} |",
             cost.arrangement,
             cost.egress as f64 / spans,
             cost.egress as f64 / tail.egress as f64,
             cost.evidence as f64 / cost.pieces as f64,
             cost.ingress as f64 / spans,
-            micros(cost.agents_cpu),
-            micros(cost.agents_cpu - forward.agents_cpu),
-            micros(cost.gateway_cpu),
-            cost.gateway_cpu / tail.gateway_cpu,
-            (cost.agents_cpu + cost.gateway_cpu) / (tail.agents_cpu + tail.gateway_cpu),
+            micros(cost.load.agents_cpu),
+            micros(cost.load.agents_cpu - forward.load.agents_cpu),
+            micros(cost.load.gateway_cpu),
+            cost.load.gateway_cpu / tail.load.gateway_cpu,
+            (cost.load.agents_cpu + cost.load.gateway_cpu) / (tail.load.agents_cpu + tail.load.gateway_cpu),
             mib(cost.agent_memory),
             mib(cost.gateway_memory),
             cost.kept,
             cost.torn,
             compared.only_first + compared.only_second,
+            cost.delay[0],
+            cost.delay[1],
+            cost.load.horizon.map_or(String::new(), |horizon| format!("{horizon:.0}")),
         )?;
     }
     Ok(())

@@ -87,9 +87,9 @@ fn print(
     for (role, arrangement, is_agent) in ROLES {
         for (rate, cost) in measured.iter().filter(|(_, cost)| cost.arrangement == arrangement) {
             let (cpu, memory) = if is_agent {
-                (cost.agents_cpu, cost.agent_memory)
+                (cost.load.agents_cpu, cost.agent_memory)
             } else {
-                (cost.gateway_cpu, cost.gateway_memory)
+                (cost.load.gateway_cpu, cost.gateway_memory)
             };
             writeln!(
                 out,

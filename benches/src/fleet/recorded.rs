@@ -66,7 +66,7 @@ mod tests {
         let schedule = schedule(file.path(), 2, 3, Duration::from_secs(4)).unwrap();
         assert_eq!(schedule.of_agents.iter().map(Vec::len).collect::<Vec<_>>(), [6, 6]);
         assert_eq!((schedule.traces.len(), schedule.pieces()), (6, 12));
-        assert!(schedule.traces.values().all(|&spans| spans == 2));
+        assert!(schedule.traces.values().all(|sent| sent.spans == 2));
         assert_eq!(schedule.spans(Duration::ZERO..Duration::from_secs(2)), 6);
         assert_eq!(schedule.spans(Duration::from_secs(2)..Duration::from_secs(9)), 6);
     }

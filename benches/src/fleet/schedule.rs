@@ -15,10 +15,19 @@ use crate::{compare::TraceId, sink::trace_id, walk::for_each_span};
 pub struct Schedule {
     /// For each agent, what it is sent.
     pub of_agents: Vec<Vec<Due>>,
-    /// For each trace, of how many spans it is.
-    pub traces: HashMap<TraceId, u32>,
+    /// What is sent of each trace.
+    pub traces: HashMap<TraceId, Sent>,
     /// The traces of each agent.
     pieces: HashSet<(TraceId, usize)>,
+}
+
+/// A trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Of how many spans it is.
+    pub spans: u32,
+    /// When the first of them is sent, after the beginning.
+    pub first: Duration,
 }
 
 /// A request.
@@ -47,7 +56,8 @@ impl Schedule {
         let mut spans = 0;
         for_each_span(&request, |_, span| {
             let trace = trace_id(span)?;
-            *self.traces.entry(trace).or_default() += 1;
+            let sent = self.traces.entry(trace).or_insert(Sent { spans: 0, first: at });
+            *sent = Sent { spans: sent.spans + 1, first: sent.first.min(at) };
             self.pieces.insert((trace, agent));
             spans += 1;
             Ok(())
