@@ -91,7 +91,7 @@ pub async fn run(options: &Options) -> Result<Report, Error> {
         clients.push(RawClient::connect(options.endpoint).await?);
     }
 
-    let cpu = proc::cpu_time("self")?;
+    let cpu = proc::cpu_time(std::process::id())?;
     let schedule = Rc::new(Schedule::new(options));
     let connections = LocalSet::new();
     let tasks: Vec<_> = clients
@@ -113,7 +113,7 @@ pub async fn run(options: &Options) -> Result<Report, Error> {
         total.add(task.await?);
     }
     total.elapsed_seconds = schedule.start.elapsed().as_secs_f64();
-    total.cpu_seconds = (proc::cpu_time("self")? - cpu).as_secs_f64();
+    total.cpu_seconds = (proc::cpu_time(std::process::id())? - cpu).as_secs_f64();
     Ok(total)
 }
 

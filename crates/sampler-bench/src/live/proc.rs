@@ -2,21 +2,20 @@
 
 use std::{fs, time::Duration};
 
+use nix::{time::ClockId, unistd::Pid};
+
 use super::Error;
 
-/// `utime` and `stime` count hundredths of a second on every Linux a collector runs on (USER_HZ).
+/// `/proc/stat` counts hundredths of a second on every Linux a collector runs on (USER_HZ).
 const TICKS_PER_SECOND: u64 = 100;
 
-/// User and system CPU time that process `pid` has used; of its dead children nothing. `self` is a pid too.
+/// User and system CPU time that process `pid` has used, to the nanosecond; of its dead children nothing.
 ///
 /// # Errors
 /// If the process is gone.
-pub fn cpu_time(pid: impl std::fmt::Display) -> Result<Duration, Error> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The second field is the command in parentheses, which may hold anything; what follows starts with field 3.
-    let (_, fields) = stat.rsplit_once(") ").ok_or("/proc/PID/stat has no command")?;
-    let ticks = ticks(fields.split_whitespace().skip(11).take(2))?;
-    Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+pub fn cpu_time(pid: u32) -> Result<Duration, Error> {
+    let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(pid.try_into()?))?;
+    Ok(clock.now()?.into())
 }
 
 /// CPU time that `core` has spent on anything but idling and waiting for disks.
@@ -79,6 +78,8 @@ mod tests {
     fn the_own_process_uses_cpu_and_memory() {
         let memory = memory(std::process::id()).unwrap();
         assert!(memory.resident > 0 && memory.peak >= memory.resident);
-        assert!(cpu_time("self").unwrap() < core_time(0).unwrap() + Duration::from_secs(3600));
+        let spent = cpu_time(std::process::id()).unwrap();
+        assert!(spent > Duration::ZERO && spent < core_time(0).unwrap() + Duration::from_secs(3600));
+        assert!(cpu_time(std::process::id()).unwrap() > spent);
     }
 }
