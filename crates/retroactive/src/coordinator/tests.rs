@@ -21,7 +21,7 @@ use crate::{Hello, METHOD, MembersConfig, Reach, VERSIONS};
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(30);
 /// Room for a thousand pieces.
-const PENDING_BYTES: usize = 160_000;
+const PENDING_BYTES: usize = 192_000;
 
 /// Takes everything.
 struct Sink;

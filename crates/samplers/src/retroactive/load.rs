@@ -34,7 +34,7 @@ pub struct FloodError {
 
 /// What a piece takes while it is undecided, in bytes: its trace's slot, its place in the table and in the schedule, and
 /// who holds it.
-const PIECE_BYTES: usize = 160;
+const PIECE_BYTES: usize = 192;
 /// An agent that tells of so many times what others tell of on average is not one of them.
 const FAR_MORE: usize = 8;
 
