@@ -155,9 +155,9 @@ impl Fleet {
         for (agent, message) in (0..).map(AgentNumber).zip(messages) {
             let report = decode(message).expect("what was just written");
             self.coordination.reported(agent, &report, now).expect("there is room");
-            let reported =
-                Reported { agent, window: report.window, horizon: 100 * SECOND, pieces: &report.pieces };
-            self.sampler.merge(&reported, now, &mut out);
+            let Report { window, pieces, .. } = report;
+            let reported = Reported { agent, window, horizon: 100 * SECOND, pieces };
+            self.sampler.report(reported, now, &mut out);
         }
         self.sampler.decide_due(now, &mut out);
         for notice in self.sampler.take_notices() {

@@ -22,12 +22,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tracing::Instrument;
 
-use self::evidence::Evidence;
 pub use self::evidence::EvidencePort;
 use super::config::{TailConfig, nanos};
 use super::learned::LearnedRates;
 use super::metrics::Metrics;
-use super::sampler::{Notice, Output, Remember, Settings, TailSampler};
+use super::sampler::{Notice, Output, Remember, Reported, Settings, TailSampler};
 use super::store::{LOG_BYTES_MAX, Nanos};
 use crate::retroactive::CoordinationSettings;
 use crate::retroactive::key::TraceKey;
@@ -66,7 +65,8 @@ pub struct Grant {
 /// What a shard is given.
 enum Job {
     Spans(Spans),
-    Evidence(Evidence),
+    /// What an agent has reported, as far as it is for one shard, and what the report holds of the budget.
+    Evidence(Reported, Arc<Charge>),
     /// Nothing is to be decided before.
     Hold(Nanos),
     /// Only traces are to be kept whose randomness reaches this too.
@@ -315,7 +315,8 @@ impl Shard {
                 self.sampler.accept(&batch.bytes, &index.envelopes, spans, self.now(), out);
                 self.ledger.release(spans.len());
             }
-            Job::Evidence(evidence) => self.sampler.merge(&evidence.reported(), self.now(), out),
+            // What it holds is charged with all that the sampler does from now on.
+            Job::Evidence(reported, _charge) => self.sampler.report(reported, self.now(), out),
             Job::Hold(until) => self.sampler.hold(until),
             Job::Shed(threshold) => self.sampler.shed_below(threshold),
         }

@@ -14,7 +14,7 @@ use forebay_otlp::threshold::Threshold;
 use forebay_otlp::{Envelopes, Span, TraceId};
 use forebay_ottl::EvalError;
 
-use self::evidence::{Claim, Notices};
+use self::evidence::{Claim, Notices, Reports};
 pub use self::evidence::{Holders, Notice, Reported};
 use super::config::SamplingStrategy;
 use super::decision::{Decision, Policies};
@@ -91,6 +91,7 @@ pub struct TailSampler {
     /// Traces of the request at hand that need not wait any longer, perhaps.
     touched: Vec<SlotNumber>,
     waits: Waits,
+    reports: Reports,
     notices: Notices,
     /// What agents have done with pending traces.
     claims: HashMap<SlotNumber, Claim>,
@@ -137,6 +138,7 @@ impl TailSampler {
             touched: Vec::new(),
             decisions: Vec::new(),
             waits: Waits::default(),
+            reports: Reports::default(),
             notices: Notices::default(),
             claims: HashMap::new(),
             held_until: 0,
@@ -157,6 +159,7 @@ impl TailSampler {
         now: Nanos,
         out: &mut Vec<Output>,
     ) {
+        self.count_reports(now, out);
         self.now = now;
         let now_unix_nano = self.settings.epoch_unix_nano.saturating_add(now);
         let arriving = Arriving { request, envelopes, spans, now, now_unix_nano };
@@ -177,11 +180,12 @@ impl TailSampler {
         self.pending.store.shrink_to(self.settings.pending_bytes);
     }
 
-    /// When the next trace is due, or the next window of an agent is settled.
+    /// When the next trace is due, the next window of an agent is settled, or what agents have reported counts.
     #[must_use]
     pub fn next_due(&self) -> Option<Nanos> {
-        let due = [self.next_trace_due(), self.notices.next_settled()];
-        due.into_iter().flatten().min().map(|due| due.max(self.held_until))
+        let decided = [self.next_trace_due(), self.notices.next_settled()].into_iter().flatten().min();
+        let decided = decided.map(|due| due.max(self.held_until));
+        [decided, self.reports.due()].into_iter().flatten().min()
     }
 
     fn next_trace_due(&self) -> Option<Nanos> {
@@ -203,10 +207,10 @@ impl TailSampler {
                 || self.pending.store.in_use() >= pending_bytes)
     }
 
-    /// Bytes allocated for pending traces and remembered decisions.
+    /// Bytes allocated for pending traces, remembered decisions, and reports that wait for their tick.
     #[must_use]
     pub fn allocated(&self) -> usize {
-        self.pending.allocated()
+        self.pending.allocated() + self.reports.bytes()
     }
 
     /// Bytes that the pending spans and their envelopes take in the store, traces' slots aside.

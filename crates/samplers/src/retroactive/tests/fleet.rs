@@ -280,8 +280,8 @@ impl Fleet {
             while let Some((_, report)) = stream.up.pop_front_if(|(at, _)| *at <= now) {
                 coordination.reported(stream.number, &report, now).unwrap();
                 let horizon = Nanos::try_from(report.horizon.as_nanos()).unwrap();
-                let (agent, window) = (stream.number, report.window);
-                sampler.merge(&Reported { agent, window, horizon, pieces: &report.pieces }, now, &mut out);
+                let (agent, Report { window, pieces, .. }) = (stream.number, report);
+                sampler.report(Reported { agent, window, horizon, pieces }, now, &mut out);
             }
         }
         for Coordinator { sampler, coordination, .. } in &mut self.coordinators {

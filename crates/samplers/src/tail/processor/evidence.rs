@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::{Job, Shards};
-use crate::retroactive::message::{Piece, Report};
+use crate::retroactive::message::Report;
 use crate::retroactive::{Coordination, CoordinationSettings};
 use crate::tail::config::nanos;
 use crate::tail::sampler::{Notice, Reported};
@@ -21,16 +21,6 @@ pub struct EvidencePort {
     notices: mpsc::UnboundedReceiver<(usize, Vec<Notice>)>,
     epoch: Instant,
     settings: CoordinationSettings,
-}
-
-/// An agent's report, as far as it is for one shard.
-pub(super) struct Evidence {
-    agent: AgentNumber,
-    window: u64,
-    horizon: Nanos,
-    pieces: Vec<Piece>,
-    /// What the report holds of the budget.
-    _charge: Arc<Charge>,
 }
 
 impl EvidencePort {
@@ -67,13 +57,8 @@ impl EvidencePort {
         let Report { window, horizon, pieces, .. } = report;
         let charge = Arc::new(charge);
         let evidence = |pieces| {
-            Job::Evidence(Evidence {
-                agent,
-                window,
-                horizon: nanos(horizon),
-                pieces,
-                _charge: Arc::clone(&charge),
-            })
+            let reported = Reported { agent, window, horizon: nanos(horizon), pieces };
+            Job::Evidence(reported, Arc::clone(&charge))
         };
         let mut parts = vec![Vec::new(); permits.len()];
         if let [all] = &mut parts[..] {
@@ -110,11 +95,5 @@ impl EvidencePort {
         let Some(permits) = self.shards.reserve().await else { return false };
         permits.into_iter().for_each(|permit| permit.send(job()));
         true
-    }
-}
-
-impl Evidence {
-    pub(super) fn reported(&self) -> Reported<'_> {
-        Reported { agent: self.agent, window: self.window, horizon: self.horizon, pieces: &self.pieces }
     }
 }

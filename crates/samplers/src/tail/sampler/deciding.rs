@@ -15,6 +15,7 @@ const BATCH_TRACES: usize = 256;
 impl TailSampler {
     /// Decides the traces that are due at `now`.
     pub fn decide_due(&mut self, now: Nanos, out: &mut Vec<Output>) {
+        self.count_reports(now, out);
         self.now = now;
         self.limits.begin_tick(now);
         let together = if self.settings.policies.are_limited() { usize::MAX } else { BATCH_TRACES };
@@ -37,6 +38,7 @@ impl TailSampler {
 
     /// Decides everything that is pending, on the evidence so far.
     pub fn decide_all(&mut self, out: &mut Vec<Output>) {
+        self.merge_reports(self.now, out);
         while self.decide_oldest(Reason::Shutdown, out) {}
         self.pending.write_leaving(out);
     }

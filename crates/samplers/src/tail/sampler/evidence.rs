@@ -3,6 +3,9 @@
 //! Agents hold spans and tell what they have shown. A piece of evidence merges into its trace's digest as a span
 //! does, so a trace may have spans here, with agents, or both, and is decided as any other. What is decided is
 //! then told to the holders. `docs/retroactive-protocol.md` says why nothing is lost on the way.
+//!
+//! Nothing is decided between ticks, so reports wait for the next one. Several agents tell of a trace at about the same
+//! time, and to look for it in far memory once, and then again while it is near, takes a fraction of looking each time.
 
 use std::collections::VecDeque;
 
@@ -19,8 +22,8 @@ use crate::tail::pending::Added;
 use crate::tail::store::{AgentNumber, Nanos, SlotNumber};
 
 /// What an agent has reported.
-#[derive(Clone, Copy, Debug)]
-pub struct Reported<'a> {
+#[derive(Clone, Debug)]
+pub struct Reported {
     /// Who has.
     pub agent: AgentNumber,
     /// The number of its report.
@@ -28,7 +31,17 @@ pub struct Reported<'a> {
     /// How long it can hold a span, in nanoseconds.
     pub horizon: Nanos,
     /// What it knows of traces.
-    pub pieces: &'a [Piece],
+    pub pieces: Vec<Piece>,
+}
+
+/// What agents have reported since the last tick.
+#[derive(Debug, Default)]
+pub(super) struct Reports {
+    waiting: Vec<Reported>,
+    /// When they count, if there are any.
+    due: Option<Nanos>,
+    /// Bytes that they hold.
+    bytes: usize,
 }
 
 /// What agents are to be told.
@@ -89,11 +102,39 @@ pub(super) struct Notices {
 }
 
 const SECOND: Nanos = 1_000_000_000;
+/// Reports that hold more than this part of what pending traces may hold do not wait.
+const REPORTS_SHARE: usize = 16;
 
 impl TailSampler {
-    /// Takes what an agent has reported at time `now`.
-    pub fn merge(&mut self, reported: &Reported<'_>, now: Nanos, out: &mut Vec<Output>) {
+    /// Takes what an agent has reported at time `now`. It counts from the next tick.
+    pub fn report(&mut self, reported: Reported, now: Nanos, out: &mut Vec<Output>) {
+        self.count_reports(now, out);
+        self.reports.due.get_or_insert(self.pending.store.schedule.ceil(now));
+        self.reports.bytes += reported.bytes();
+        self.reports.waiting.push(reported);
+        if self.reports.bytes > self.settings.pending_bytes / REPORTS_SHARE {
+            self.merge_reports(now, out);
+        }
+    }
+
+    /// Merges what agents have reported, if its tick has come.
+    pub(super) fn count_reports(&mut self, now: Nanos, out: &mut Vec<Output>) {
+        if let Some(due) = self.reports.due.filter(|&due| due <= now) {
+            self.merge_reports(due, out);
+        }
+    }
+
+    /// Merges what agents have reported, as of time `now`.
+    pub(super) fn merge_reports(&mut self, now: Nanos, out: &mut Vec<Output>) {
         self.now = now;
+        let Reports { mut waiting, .. } = std::mem::take(&mut self.reports);
+        waiting.drain(..).for_each(|reported| self.merge(&reported, out));
+        self.reports.waiting = waiting;
+    }
+
+    /// Merges what an agent has reported.
+    fn merge(&mut self, reported: &Reported, out: &mut Vec<Output>) {
+        let now = self.now;
         // Each is somewhere else. One after the other, looks at far memory overlap, so each kind of look has its own loop.
         let pending = &mut self.pending;
         let found = reported.pieces.iter().map(|piece| pending.store.traces.find(piece.trace_id));
@@ -170,7 +211,7 @@ impl TailSampler {
     }
 
     /// Merges a piece whose holder has so many more spans and bytes than it has said before.
-    fn merge_piece(&mut self, reported: &Reported<'_>, open: Open<'_>, (spans, bytes): (u32, u32)) {
+    fn merge_piece(&mut self, reported: &Reported, open: Open<'_>, (spans, bytes): (u32, u32)) {
         let Open { piece, slot, first } = open;
         let (now, pending) = (self.now, &mut self.pending);
         let digest = &mut pending.store.traces.slot_mut(slot).digest;
@@ -238,6 +279,26 @@ impl TailSampler {
             let trace_id = self.pending.store.traces.slot(slot).trace_id;
             self.notices.keep(trace_id, kept, Holders::These(self.pending.store.holders.of(slot).collect()));
         }
+    }
+}
+
+impl Reported {
+    /// Bytes that it holds.
+    fn bytes(&self) -> usize {
+        let values: usize = self.pieces.iter().map(|piece| piece.values.capacity()).sum();
+        self.pieces.capacity() * size_of::<Piece>() + values
+    }
+}
+
+impl Reports {
+    /// When they count, if there are any.
+    pub(super) const fn due(&self) -> Option<Nanos> {
+        self.due
+    }
+
+    /// Bytes that they hold.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
     }
 }
 

@@ -6,6 +6,7 @@ mod invariants;
 mod overload;
 mod preservation;
 mod recorded;
+mod reports;
 mod room;
 mod simulation;
 mod traffic;
