@@ -7,6 +7,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -115,6 +116,8 @@ pub(crate) struct Call {
     activity: Arc<Activity>,
     /// Of the connection that it came on.
     pub(crate) ambiguity: Ambiguity,
+    /// The address of the client; there is none at a Unix socket.
+    pub(crate) client: Option<IpAddr>,
 }
 
 impl<F> hyper::rt::Executor<F> for Tracked
@@ -134,8 +137,8 @@ impl<S: Serve> Endpoint<S> {
         let room = Arc::new(Semaphore::new(max_connections));
         let logged = Throttle::new();
         while let Some(accepted) = life.stop.run_until_cancelled(listener.accept()).await {
-            let io = match accepted {
-                Ok(io) => io,
+            let (io, client) = match accepted {
+                Ok(accepted) => accepted,
                 // The client of this connection is gone; others are waiting.
                 Err(error) if is_of_the_connection(&error) => continue,
                 Err(error) => {
@@ -160,7 +163,7 @@ impl<S: Serve> Endpoint<S> {
             let stop = life.stop.clone();
             let connection = async move {
                 if let Some(Some(io)) = stop.run_until_cancelled(secure(io, tls)).await {
-                    serve(io, &protocol, service, lifetime, &stop).await;
+                    serve(io, client, &protocol, service, lifetime, &stop).await;
                 }
                 drop(room);
             };
@@ -189,6 +192,7 @@ async fn secure(io: Box<dyn Connection>, tls: Option<TlsAcceptor>) -> Option<Box
 
 async fn serve<S: Serve>(
     io: Box<dyn Connection>,
+    client: Option<IpAddr>,
     protocol: &auto::Builder<Tracked>,
     service: Arc<S>,
     lifetime: Lifetime,
@@ -200,7 +204,7 @@ async fn serve<S: Serve>(
     let calls = Arc::clone(&activity);
     // The service's future as it is: wrapped in another one it would take twice the room.
     let answer = hyper::service::service_fn(move |request| {
-        let call = Call::begin(Arc::clone(&calls), ambiguity.clone());
+        let call = Call::begin(Arc::clone(&calls), ambiguity.clone(), client);
         Arc::clone(&service).serve(request, call)
     });
     let connection = protocol.serve_connection(io, answer);
@@ -281,9 +285,9 @@ async fn elapsed(limit: Option<Duration>) {
 }
 
 impl Call {
-    fn begin(activity: Arc<Activity>, ambiguity: Ambiguity) -> Self {
+    fn begin(activity: Arc<Activity>, ambiguity: Ambiguity, client: Option<IpAddr>) -> Self {
         activity.calls.fetch_add(1, Ordering::AcqRel);
-        Self { activity, ambiguity }
+        Self { activity, ambiguity, client }
     }
 
     /// Ends the connection at once, for a client that does not take what it is sent.

@@ -202,15 +202,15 @@ impl fmt::Display for Endpoint {
 }
 
 impl Listener {
-    /// The next connection.
-    pub(crate) async fn accept(&self) -> io::Result<Box<dyn Connection>> {
+    /// The next connection, and the address of its client; there is none at a Unix socket.
+    pub(crate) async fn accept(&self) -> io::Result<(Box<dyn Connection>, Option<IpAddr>)> {
         match self {
             Self::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, client) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok(Box::new(stream))
+                Ok((Box::new(stream), Some(client.ip())))
             }
-            Self::Unix { listener, .. } => Ok(Box::new(listener.accept().await?.0)),
+            Self::Unix { listener, .. } => Ok((Box::new(listener.accept().await?.0), None)),
         }
     }
 

@@ -80,12 +80,14 @@ struct Known {
     number: AgentNumber,
     name: String,
     connection: Option<server::AgentNumber>,
+    /// When its last connection ended.
+    left_at: Nanos,
     /// It is not let in before.
     barred_until: Nanos,
 }
 
-/// So many agents are remembered after they have left.
-const KNOWN_MAX: usize = 1 << 16;
+/// So many agents are remembered, those that are connected and those that have left: more than there are places for.
+const KNOWN_MAX: usize = 1 << 14;
 /// From this fill of the fullest agent's queue on, less is kept: in equal steps, of which each halves it.
 const SHED_FROM: f64 = 0.5;
 const SHED_HALVINGS: u8 = 10;
@@ -234,9 +236,10 @@ impl Fleet<'_> {
     /// A connection has ended.
     fn leave(&mut self, connection: server::AgentNumber) -> Option<AgentHandle> {
         let (agent, handle) = self.connected.remove(&connection)?;
-        self.coordination.left(agent, self.port.now());
+        let now = self.port.now();
+        self.coordination.left(agent, now);
         if let Some(known) = self.known_at(connection) {
-            known.connection = None;
+            (known.connection, known.left_at) = (None, now);
         }
         Some(handle)
     }
@@ -290,13 +293,14 @@ impl Fleet<'_> {
                 tracing::warn!(agent = name, pieces, "an agent has come back without what it held undecided");
             }
         }
-        if self.known.len() >= KNOWN_MAX {
-            self.known.retain(|_, known| known.connection.is_some());
+        if self.known.len() >= KNOWN_MAX && !self.known.contains_key(&id) {
+            self.forget_longest_away();
         }
         let known = self.known.entry(id).or_insert_with(|| Known {
             number: AgentNumber(connection.0),
             name: name.to_owned(),
             connection: None,
+            left_at: 0,
             barred_until: 0,
         });
         let number = known.number;
@@ -306,6 +310,16 @@ impl Fleet<'_> {
         }
         self.coordination.joined(number, self.port.now());
         number
+    }
+
+    /// Forgets the agent that has been away for longest, and does not wait for it any more.
+    fn forget_longest_away(&mut self) {
+        let away = self.known.iter().filter(|(_, known)| known.connection.is_none());
+        let longest = away.min_by_key(|(_, known)| known.left_at).map(|(id, known)| (*id, known.number));
+        if let Some((id, number)) = longest {
+            self.known.remove(&id);
+            self.coordination.lost(number, self.port.now());
+        }
     }
 
     /// Tells agents what has been decided; false if the sampler is about to end.

@@ -16,7 +16,7 @@ use tracing::Instrument;
 
 use crate::coordinator::{CoordinatorLink, Metrics, coordinate};
 use crate::membership::{Member, MembersConfig, Reach};
-use crate::server::{Attendance, Bounds, Service};
+use crate::server::{AGENTS, Attendance, Bounds, Service};
 use crate::session::{Event, Heard, Identity};
 use crate::wire::MessageError;
 use crate::wire::message::{
@@ -63,7 +63,7 @@ impl Loopback {
     /// `tap` sees every message. Must be called within a Tokio runtime.
     #[must_use]
     pub fn start(link: CoordinatorLink, budget: &Budget, tap: Arc<Wiretap>) -> Self {
-        let (service, seen) = Service::new(ID, budget);
+        let (service, seen) = Service::new(ID, AGENTS, budget);
         // Nobody scrapes it.
         let metrics = Metrics::new("loopback", &Telemetry::new());
         tokio::spawn(coordinate(link, seen, metrics).in_current_span());

@@ -2,12 +2,15 @@
 //!
 //! An agent may be broken or hostile. What it sends is decoded within bounds and when the process has room for it;
 //! it may not report more often than makes sense, nor open windows without end. Who breaks a rule is named in the
-//! log and cut off. What it is told waits in a queue of its own, bounded in messages and bytes.
+//! log and cut off. What it is told waits in a queue of its own, bounded in messages and bytes. There are places for so
+//! many agents, of which nobody takes more than are left by others.
 
 mod agent;
 mod bounds;
+mod places;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -25,6 +28,7 @@ pub(crate) use self::agent::Queue;
 pub(crate) use self::agent::queue;
 pub use self::agent::{AgentHandle, FullError};
 pub(crate) use self::bounds::Bounds;
+use self::places::Places;
 use crate::handshake::{CoordinatorId, Hello, METHOD, VERSIONS, Welcome};
 use crate::wire::message::{FromAgent, decode_from_agent, encode_welcome};
 use crate::wire::{MAX_MESSAGE, MessageError};
@@ -79,6 +83,7 @@ pub(crate) struct Service {
     id: CoordinatorId,
     budget: Budget,
     next: AtomicU32,
+    places: Arc<Places>,
     seen: mpsc::Sender<Attendance>,
     logged: Throttle,
 }
@@ -91,9 +96,11 @@ pub(crate) struct Leaving {
 
 /// Next to OTLP's.
 const PORT: u16 = 4319;
+/// Agents that are connected at a time.
+pub(crate) const AGENTS: usize = 8 << 10;
 /// What has been seen and not been looked at yet; reports among it hold budget. Each agent has a place for saying
 /// that it leaves.
-const SEEN: usize = 16 << 10;
+const SEEN: usize = 2 * AGENTS;
 /// How long a connection may take to say hello.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a report waits for room.
@@ -122,7 +129,7 @@ impl Coordinator {
         id: CoordinatorId,
         budget: &Budget,
     ) -> Result<(Self, mpsc::Receiver<Attendance>), StartError> {
-        let (service, receiver) = Service::new(id, budget);
+        let (service, receiver) = Service::new(id, AGENTS, budget);
         let server = Server::new();
         let address = server.streams(owner, &config.grpc, config.tokens.clone(), budget, service).await?;
         Ok((Self { server, address }, receiver))
@@ -147,7 +154,7 @@ impl Streams for Service {
         }
         let hello = timeout(HANDSHAKE, hello(&mut incoming)).await;
         let hello = hello.map_err(|_| Status::deadline_exceeded("there was no hello in time"))??;
-        let name = hello.name.clone();
+        let (name, client) = (hello.name.clone(), incoming.client().map(tracing::field::display));
         let ended = self.attend(hello, incoming, &outgoing).await;
         if let Err(status) = &ended
             && matches!(
@@ -156,18 +163,22 @@ impl Streams for Service {
             )
             && let Some(withheld) = self.logged.pass()
         {
-            tracing::warn!(agent = name, error = status.message(), withheld, "cut off an agent");
+            tracing::warn!(agent = name, client, error = status.message(), withheld, "cut off an agent");
         }
         ended
     }
 }
 
 impl Service {
-    /// One on behalf of the coordinator `id`, and what it will see.
-    pub(crate) fn new(id: CoordinatorId, budget: &Budget) -> (Self, mpsc::Receiver<Attendance>) {
+    /// One on behalf of the coordinator `id` with places for so many agents, and what it will see.
+    pub(crate) fn new(
+        id: CoordinatorId,
+        agents: usize,
+        budget: &Budget,
+    ) -> (Self, mpsc::Receiver<Attendance>) {
         let (seen, receiver) = mpsc::channel(SEEN);
-        let next = AtomicU32::new(0);
-        (Self { id, budget: budget.clone(), next, seen, logged: Throttle::new() }, receiver)
+        let (next, places) = (AtomicU32::new(0), Places::new(agents));
+        (Self { id, budget: budget.clone(), next, places, seen, logged: Throttle::new() }, receiver)
     }
 
     async fn attend(&self, hello: Hello, mut incoming: Incoming, outgoing: &Outgoing) -> Result<(), Status> {
@@ -177,6 +188,8 @@ impl Service {
                 "this coordinator speaks versions {VERSIONS:?} of the protocol"
             ))
         })?;
+        let place = self.places.take(incoming.client());
+        let place = place.map_err(|full| Status::resource_exhausted(full.to_string()))?;
         let gone = |_| Status::unavailable("the agent is gone or does not read");
         outgoing.send(&encode_welcome(&Welcome { version, coordinator: self.id })).await.map_err(gone)?;
         let (number, queue, _leaving) = self.join(hello).await?;
@@ -184,6 +197,9 @@ impl Service {
         tokio::select! {
             ended = self.receive(number, &mut incoming, bounds) => ended,
             ended = queue.send_to(outgoing) => ended,
+            () = place.wanted() => Err(Status::resource_exhausted(
+                "there is no place any more: others than this client have had fewer",
+            )),
         }
     }
 

@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tonic::Status;
 
+use crate::server::Service;
 use crate::wire::message::{encode_hello, encode_report, encode_welcome};
 use crate::wire::program;
 use crate::{
@@ -359,6 +360,27 @@ async fn an_agent_comes_back_to_a_coordinator_that_was_away() {
     let reports = connected(&mut heard).await;
     reports.send(report(1, 1)).await.unwrap();
     assert!(matches!(next(&mut seen).await.what, What::Report { .. }));
+}
+
+#[tokio::test]
+async fn an_agent_that_finds_no_place_is_refused_until_there_is_one() {
+    let budget = Budget::new(64 << 20);
+    let (service, mut seen) = Service::new(HERE, 1, &budget);
+    let (server, config) = (Server::new(), GrpcConfig::at("127.0.0.1:0".parse::<Endpoint>().unwrap()));
+    let address = server.streams("test", &config, None, &budget, service).await.unwrap().unwrap();
+    let member = member(&format!("{{endpoints: ['{address}'], tls: {{insecure: true}}}}"));
+    let first = raw(&member).await;
+    first.0.send(&hello(VERSIONS)).await.unwrap();
+    let (_, _, _handle) = joined(&mut seen).await;
+    let (outgoing, mut incoming) = raw(&member).await;
+    outgoing.send(&hello(VERSIONS)).await.unwrap();
+    let end = end(&mut incoming).await;
+    assert!(end.contains("1 agents are connected, 1 of them from there"), "{end}");
+    drop(first);
+    left(&mut seen).await;
+    let (outgoing, _incoming) = raw(&member).await;
+    outgoing.send(&hello(VERSIONS)).await.unwrap();
+    joined(&mut seen).await;
 }
 
 /// A coordinator that says whatever it likes to whoever says hello.

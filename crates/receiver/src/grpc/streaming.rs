@@ -7,6 +7,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +52,7 @@ pub trait Streams: Send + Sync + 'static {
 
 /// What a client sends on a stream.
 pub struct Incoming {
+    client: Option<IpAddr>,
     allowance: Allowance,
     coding: Coding,
     pieces: Pieces<body::Incoming>,
@@ -86,6 +88,12 @@ pub(crate) struct StreamMethods<S> {
 }
 
 impl Incoming {
+    /// The address of the client; there is none at a Unix socket.
+    #[must_use]
+    pub const fn client(&self) -> Option<IpAddr> {
+        self.client
+    }
+
     /// Waits for the next message; `None` when the client has no more.
     ///
     /// # Errors
@@ -175,6 +183,7 @@ impl<S: Streams> Serve for StreamMethods<S> {
             Err(reject) => return Ok(failure(&reject)),
         };
         let incoming = Incoming {
+            client: call.client,
             allowance: self.allowance.clone(),
             coding,
             pieces: Pieces::new(body),
