@@ -70,7 +70,7 @@ pub(super) fn decode(message: &[u8], count: usize) -> Result<Vec<u64>, MessageEr
         return Err(MessageError::Truncated);
     }
     let mut reader = BitReader::new(bits);
-    let number = |width: &u8| {
+    let mut number = |width: &u8| {
         let number = match u32::from(*width).checked_sub(1) {
             None => 0,
             Some(below) if below < u64::BITS => reader.take(below)? | 1 << below,
@@ -81,7 +81,11 @@ pub(super) fn decode(message: &[u8], count: usize) -> Result<Vec<u64>, MessageEr
             Some(centre) => unzigzag(number).cast_unsigned().wrapping_mul(unit).wrapping_add(centre),
         })
     };
-    widths.iter().map(number).collect()
+    let mut numbers = Vec::with_capacity(count);
+    for width in &*widths {
+        numbers.push(number(width)?);
+    }
+    Ok(numbers)
 }
 
 /// The greatest number of which all others are multiples; 1 if all are 0.

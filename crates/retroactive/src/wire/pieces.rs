@@ -158,7 +158,10 @@ pub fn decode(message: &[u8]) -> Result<Vec<Piece>, MessageError> {
     if keys.len() != count {
         return Err(MessageError::Truncated);
     }
-    let mut pieces = keys.into_iter().map(piece).collect::<Result<Vec<_>, _>>()?;
+    let mut pieces = Vec::with_capacity(count);
+    for key in keys {
+        pieces.push(piece(key)?);
+    }
     if let Some(remainders) = columns.get(REMAINDERS) {
         let (remainders, rest) = remainders.as_chunks::<REMAINDER>();
         if remainders.len() != count || !rest.is_empty() {

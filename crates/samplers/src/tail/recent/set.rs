@@ -38,8 +38,9 @@ struct Filter {
     blocks: Vec<Block>,
 }
 
-type Block = [u64; 8];
+type Block = [u64; BLOCK_WORDS];
 
+const BLOCK_WORDS: usize = 8;
 /// Blocks of the first generation, and how many times as many the next one has.
 const FIRST_BLOCKS: usize = 1 << 10;
 const GROWTH: usize = 8;
@@ -107,7 +108,8 @@ impl RecentSet {
         // Memory that has been touched is worth more than any other.
         let forgotten = self.generations.split_off(needed).pop_front();
         let reused = forgotten.filter(|filter| filter.blocks.len() == wanted).map(Filter::cleared);
-        self.generations.push_front(reused.unwrap_or_else(|| Filter { blocks: vec![[0; 8]; wanted] }));
+        self.generations
+            .push_front(reused.unwrap_or_else(|| Filter { blocks: vec![[0; BLOCK_WORDS]; wanted] }));
         self.len = 0;
     }
 
@@ -131,14 +133,16 @@ impl Filter {
     /// Whether a fingerprint has been added, or looks as if it had.
     #[inline]
     fn contains(&self, fingerprint: u64) -> bool {
-        let words = self.blocks[self.number(fingerprint)].iter().zip(bits(fingerprint));
-        // One branch for all words goes the same way nearly always. One for each would not, and looks at far memory that
-        // are begun on a wrong guess are begun again.
-        words.fold(0, |missing, (word, bits)| missing | (bits & !word)) == 0
+        // Of one that has not, the first word says so nearly always. The less there is to do for one, the more looks at far
+        // memory overlap.
+        self.blocks[self.number(fingerprint)]
+            .iter()
+            .zip(bits(fingerprint))
+            .all(|(word, bits)| word & bits == bits)
     }
 
     fn cleared(mut self) -> Self {
-        self.blocks.fill([0; 8]);
+        self.blocks.fill([0; BLOCK_WORDS]);
         self
     }
 
@@ -149,12 +153,12 @@ impl Filter {
     }
 }
 
-/// The bits of its block that a fingerprint sets.
+/// The bits that a fingerprint sets in each word of its block.
 #[inline]
-fn bits(fingerprint: u64) -> Block {
+fn bits(fingerprint: u64) -> impl Iterator<Item = u64> {
     let [first, second] =
         [0x9e37_79b9_7f4a_7c15, 0x3c6e_f372_fe94_f82a].map(|step| mix(fingerprint.wrapping_add(step)));
-    std::array::from_fn(|word| {
+    (0..BLOCK_WORDS).map(move |word| {
         let bit = |places: u64| 1 << (places >> (word * PLACE_BITS) & 63);
         bit(first) | bit(second)
     })
@@ -234,7 +238,7 @@ mod tests {
     /// How many of a million that were not added a filter takes for some that were, `load` of them a block.
     fn mistaken(load: u64) -> usize {
         const BLOCKS: usize = 1 << 13;
-        let mut filter = Filter { blocks: vec![[0; 8]; BLOCKS] };
+        let mut filter = Filter { blocks: vec![[0; BLOCK_WORDS]; BLOCKS] };
         let added = BLOCKS as u64 * load;
         (0..added).for_each(|number| filter.insert(mix(number)));
         assert!((0..added).all(|number| filter.contains(mix(number))));

@@ -146,8 +146,8 @@ impl TailSampler {
         });
         let known: Vec<_> = known.collect();
         let pieces = reported.pieces.iter().zip(known);
-        let open: Vec<_> =
-            pieces.filter_map(|(piece, known)| self.open(reported.agent, piece, known)).collect();
+        let mut open = Vec::with_capacity(reported.pieces.len());
+        open.extend(pieces.filter_map(|(piece, known)| self.open(reported.agent, piece, known)));
         let holders = &mut self.pending.store.holders;
         let more = open.iter().map(|&Open { slot, piece, .. }| {
             holders.hold(slot, reported.agent, piece.digest.spans, piece.digest.bytes)
@@ -202,7 +202,7 @@ impl TailSampler {
             self.notices.keep(piece.trace_id, kept, Holders::Any);
             return None;
         }
-        let kept = pending.forget_kept(piece.trace_id);
+        let kept = if is_open { pending.forget_kept(piece.trace_id) } else { None };
         let slot = pending.begin(piece.trace_id, now);
         if kept.is_some() || has_dropped {
             self.claims.insert(slot, Claim::Decided(kept));
