@@ -144,6 +144,7 @@ impl Fleet {
                 overwritten: 0,
                 idle: 0,
                 pieces,
+                moved_on: Vec::new(),
             })
         };
         (0..AGENTS).map(message).collect()
@@ -156,7 +157,7 @@ impl Fleet {
             let report = decode(message).expect("what was just written");
             self.coordination.reported(agent, &report, now).expect("there is room");
             let Report { window, pieces, .. } = report;
-            let reported = Reported { agent, window, horizon: 100 * SECOND, pieces };
+            let reported = Reported { agent, window, horizon: 100 * SECOND, pieces, moved_on: Vec::new() };
             self.sampler.report(reported, now, &mut out);
         }
         self.sampler.decide_due(now, &mut out);

@@ -74,6 +74,8 @@ struct Fleet<'a> {
     shed_halvings: u8,
     /// Until when the sampler was told to decide nothing.
     held_until: Nanos,
+    /// Whether it was told to decide nothing that agents have told of.
+    deserted: bool,
 }
 
 struct Known {
@@ -161,6 +163,7 @@ pub(crate) async fn coordinate(
             known: HashMap::new(),
             shed_halvings: 0,
             held_until: 0,
+            deserted: false,
             program: &program,
             metrics: &metrics,
             port: &mut port,
@@ -224,11 +227,14 @@ impl Fleet<'_> {
                     self.cut_off(connection, &flood.to_string());
                     return self.hold().await;
                 }
-                self.hold().await && self.port.report(agent, report, charge).await
+                // What an agent that is back has to tell goes before decisions on what others have told.
+                self.hold().await
+                    && self.port.report(agent, report, charge).await
+                    && self.mark_deserted().await
             }
             What::Left => {
                 self.leave(connection);
-                self.hold().await
+                self.hold().await && self.mark_deserted().await
             }
         }
     }
@@ -274,6 +280,12 @@ impl Fleet<'_> {
     async fn hold(&mut self) -> bool {
         let until = self.coordination.hold_until(self.port.now());
         until == std::mem::replace(&mut self.held_until, until) || self.port.hold(until).await
+    }
+
+    /// Lets the sampler decide nothing that agents have told of while all are away; false if it is about to end.
+    async fn mark_deserted(&mut self) -> bool {
+        let deserted = self.coordination.is_deserted();
+        deserted == std::mem::replace(&mut self.deserted, deserted) || self.port.set_deserted(deserted).await
     }
 
     /// An agent has connected. Its number is the one that it had before.
@@ -341,6 +353,9 @@ impl Fleet<'_> {
         }
         self.metrics.agents.set(i64::try_from(self.connected.len()).unwrap_or(i64::MAX));
         self.metrics.publish(&self.coordination, now);
+        if !self.mark_deserted().await {
+            return false;
+        }
         let halvings = shed_halvings(fullest);
         if halvings == std::mem::replace(&mut self.shed_halvings, halvings) {
             return true;

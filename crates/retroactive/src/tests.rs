@@ -134,6 +134,7 @@ fn report(window: u64, pieces: u64) -> Report {
         overwritten: 0,
         idle: 0,
         pieces: (0..pieces).map(piece).collect(),
+        moved_on: Vec::new(),
     }
 }
 

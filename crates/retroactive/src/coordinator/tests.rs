@@ -138,7 +138,17 @@ impl Agent {
 fn report(program: ProgramId, window: u64, pieces: Vec<Piece>) -> Report {
     // Who cannot hold anything for long is not waited for for long.
     let horizon = Duration::from_secs(2);
-    Report { window, program, applied: 0, horizon, members: 0, overwritten: 0, idle: 0, pieces }
+    Report {
+        window,
+        program,
+        applied: 0,
+        horizon,
+        members: 0,
+        overwritten: 0,
+        idle: 0,
+        pieces,
+        moved_on: Vec::new(),
+    }
 }
 
 /// What an agent holds of a trace that has lasted for so many milliseconds.

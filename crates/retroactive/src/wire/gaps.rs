@@ -41,8 +41,29 @@ fn shift<I: Iterator<Item = u64>>(count: u64, sum: u64, gaps: impl Fn() -> I) ->
         .unwrap_or_default()
 }
 
+/// How many there are.
+pub(super) fn count(message: &[u8]) -> Result<usize, MessageError> {
+    read(message).map(|(count, ..)| count)
+}
+
 /// Decodes them.
 pub(super) fn decode(message: &[u8]) -> Result<Vec<u64>, MessageError> {
+    let (count, shift, bits) = read(message)?;
+    let (mut reader, mut last, mut numbers) = (BitReader::new(bits), 0_u64, Vec::with_capacity(count));
+    for _ in 0..count {
+        let quotient = reader.take_unary()?;
+        if quotient > u64::MAX >> shift {
+            return Err(MessageError::Width);
+        }
+        let gap = quotient << shift | reader.take(shift)?;
+        last = last.checked_add(gap).ok_or(MessageError::Width)?;
+        numbers.push(last);
+    }
+    Ok(numbers)
+}
+
+/// How many there are, how many bits remainders have, and all the bits.
+fn read(message: &[u8]) -> Result<(usize, u32, &[u8]), MessageError> {
     let (mut count, mut shift, mut bits) = (0, 0, &[][..]);
     for field in Fields::new(message) {
         let field = field?;
@@ -60,17 +81,7 @@ pub(super) fn decode(message: &[u8]) -> Result<Vec<u64>, MessageError> {
     if count > bits.len() * 8 {
         return Err(MessageError::Truncated);
     }
-    let (mut reader, mut last, mut numbers) = (BitReader::new(bits), 0_u64, Vec::with_capacity(count));
-    for _ in 0..count {
-        let quotient = reader.take_unary()?;
-        if quotient > u64::MAX >> shift {
-            return Err(MessageError::Width);
-        }
-        let gap = quotient << shift | reader.take(shift)?;
-        last = last.checked_add(gap).ok_or(MessageError::Width)?;
-        numbers.push(last);
-    }
-    Ok(numbers)
+    Ok((count, shift, bits))
 }
 
 /// Encodes some of the places 0, 1, 2 …, in order.

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use forebay_otlp::wire::{Fields, Value, put_bytes, put_fixed64, put_varint_field};
+use forebay_samplers::retroactive::key::TraceKey;
 use forebay_samplers::retroactive::message::{Piece, Report};
 use forebay_samplers::retroactive::program::ProgramId;
 
-use super::{MessageError, nanos, pieces};
+use super::{MessageError, gaps, nanos, pieces};
 
 const WINDOW: u32 = 1;
 const PROGRAM: u32 = 2;
@@ -16,14 +17,17 @@ const OVERWRITTEN: u32 = 5;
 const PIECES: u32 = 6;
 const MEMBERS: u32 = 7;
 const IDLE: u32 = 8;
+const MOVED_ON: u32 = 9;
 
-/// A report whose pieces are still in columns.
+/// A report whose traces are still in columns.
 #[derive(Debug, PartialEq)]
 pub struct Undecoded {
-    /// Without its pieces.
+    /// Without its traces.
     report: Report,
     pieces: Vec<u8>,
-    count: usize,
+    moved_on: Vec<u8>,
+    /// How many pieces there are, and how many traces that have moved on.
+    counts: (usize, usize),
 }
 
 /// Encodes a report. A horizon beyond 584 years becomes as much.
@@ -39,13 +43,19 @@ pub fn encode(report: &Report) -> Vec<u8> {
     put_bytes(&mut message, PIECES, &pieces);
     put_fixed64(&mut message, MEMBERS, report.members);
     put_varint_field(&mut message, IDLE, report.idle);
+    if !report.moved_on.is_empty() {
+        let mut keys: Vec<_> = report.moved_on.iter().map(|key| key.get()).collect();
+        keys.sort_unstable();
+        put_bytes(&mut message, MOVED_ON, &gaps::encode(keys.into_iter()));
+    }
     message
 }
 
-/// Reads all but the pieces of a report.
+/// Reads all but the traces of a report.
 ///
 /// # Errors
-/// When it is malformed or says that it has more than [`MAX_PIECES`](super::MAX_PIECES) pieces.
+/// When it is malformed or says that it has more than [`MAX_PIECES`](super::MAX_PIECES) pieces, or that as many traces
+/// have moved on.
 pub fn decode(message: &[u8]) -> Result<Undecoded, MessageError> {
     let mut report = Report {
         window: 0,
@@ -56,8 +66,9 @@ pub fn decode(message: &[u8]) -> Result<Undecoded, MessageError> {
         overwritten: 0,
         idle: 0,
         pieces: Vec::new(),
+        moved_on: Vec::new(),
     };
-    let mut pieces = &[][..];
+    let (mut pieces, mut moved_on) = (&[][..], &[][..]);
     for field in Fields::new(message) {
         let field = field?;
         match (field.number, field.value) {
@@ -69,10 +80,12 @@ pub fn decode(message: &[u8]) -> Result<Undecoded, MessageError> {
             (PIECES, Value::Bytes(columns)) => pieces = columns,
             (MEMBERS, Value::Fixed64(hash)) => report.members = hash,
             (IDLE, Value::Varint(traces)) => report.idle = traces,
+            (MOVED_ON, Value::Bytes(keys)) => moved_on = keys,
             _ => {}
         }
     }
-    Ok(Undecoded { count: pieces::count(pieces)?, report, pieces: pieces.to_vec() })
+    let counts = (pieces::count(pieces)?, gaps::count(moved_on)?);
+    Ok(Undecoded { counts, report, pieces: pieces.to_vec(), moved_on: moved_on.to_vec() })
 }
 
 impl Undecoded {
@@ -85,7 +98,7 @@ impl Undecoded {
     /// What it takes in bytes once it is decoded, the values of fingerprints aside.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.count * size_of::<Piece>()
+        self.counts.0 * size_of::<Piece>() + self.counts.1 * size_of::<TraceKey>()
     }
 
     /// The whole report.
@@ -93,6 +106,9 @@ impl Undecoded {
     /// # Errors
     /// When a column is malformed or exceeds a bound.
     pub fn decode(self) -> Result<Report, MessageError> {
-        Ok(Report { pieces: pieces::decode(&self.pieces)?, ..self.report })
+        let keys = gaps::decode(&self.moved_on)?.into_iter();
+        let keys = keys.map(|key| TraceKey::new(key).ok_or(MessageError::Invalid("key")));
+        let moved_on = keys.collect::<Result<_, _>>()?;
+        Ok(Report { pieces: pieces::decode(&self.pieces)?, moved_on, ..self.report })
     }
 }

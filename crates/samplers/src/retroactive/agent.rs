@@ -342,7 +342,15 @@ impl RetroactiveAgent {
             let key = TraceKey::of(trace_id);
             let track = self.tracks.get_mut(number);
             track.owner = self.members.owner(key.get());
-            if old.owner_name(key.get()) != self.members.owner_name(key.get()) {
+            let before = old.owner_name(key.get());
+            if before != self.members.owner_name(key.get()) {
+                let former = self.owners.iter_mut().find(|owner| Some(&*owner.name) == before);
+                if let Some(former) = former.filter(|_| track.mark > 0) {
+                    former.moved_on.insert(key);
+                }
+                if let Some(index) = track.owner {
+                    self.owners[index].moved_on.remove(&key);
+                }
                 track.forget_report();
                 track.moved = true;
                 note_grown(&mut self.tracks, &mut self.owners, number);

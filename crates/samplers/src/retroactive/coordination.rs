@@ -182,6 +182,7 @@ impl Coordination {
     /// # Errors
     /// When it tells of more than there is room for, and of far more than others. The report is not to be taken.
     pub fn reported(&mut self, agent: AgentNumber, report: &Report, now: Nanos) -> Result<(), FloodError> {
+        let was_deserted = self.is_deserted();
         let Some(attendant) = self.agents.get_mut(&agent) else { return Ok(()) };
         self.load.add(agent, report.pieces.len(), now)?;
         // Nothing that has not been told can have been applied.
@@ -197,7 +198,8 @@ impl Coordination {
             (attendant.begins, attendant.informed) = (report.window, None);
         }
         let differing = self.lists_differ();
-        if differing && !self.differing {
+        let is_first_of_many = was_deserted && self.agents.len() > 1;
+        if is_first_of_many || differing && !self.differing {
             self.unsure_since = now;
         }
         self.differing = differing;
@@ -228,6 +230,14 @@ impl Coordination {
         let until = self.unsure_since.saturating_add(grace);
         let unsure = self.differing || self.unsure_since.saturating_add(GRACE) > now;
         if unsure { until } else { 0 }
+    }
+
+    /// Whether all agents that have told anything are away, or have told nothing since they are back. What they have
+    /// told of is not to be decided: nobody would learn of it, and they may tell more.
+    #[must_use]
+    pub fn is_deserted(&self) -> bool {
+        self.agents.values().any(|attendant| attendant.horizon.is_some())
+            && self.present().all(|(_, attendant)| attendant.members.is_none())
     }
 
     /// A shard has something to tell at `now`.
@@ -412,7 +422,17 @@ mod tests {
     fn report(window: u64, applied: u64) -> Report {
         let horizon = Duration::from_secs(100);
         let program = ProgramId(1);
-        Report { window, program, applied, horizon, members: 1, overwritten: 0, idle: 0, pieces: Vec::new() }
+        Report {
+            window,
+            program,
+            applied,
+            horizon,
+            members: 1,
+            overwritten: 0,
+            idle: 0,
+            pieces: Vec::new(),
+            moved_on: Vec::new(),
+        }
     }
 
     fn fleet() -> Coordination {

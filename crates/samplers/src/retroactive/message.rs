@@ -48,6 +48,9 @@ pub struct Report {
     pub idle: u64,
     /// The traces that are new or have grown.
     pub pieces: Vec<Piece>,
+    /// Traces that it has told this coordinator of, and that another one owns from now on. Of one that is among
+    /// `pieces` as well, these are newer.
+    pub moved_on: Vec<TraceKey>,
 }
 
 /// What a coordinator has decided since it last said so.

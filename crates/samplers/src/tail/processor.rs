@@ -69,6 +69,8 @@ enum Job {
     Evidence(Reported, Arc<Charge>),
     /// Nothing is to be decided before.
     Hold(Nanos),
+    /// Whether all agents are away.
+    Deserted(bool),
     /// Only traces are to be kept whose randomness reaches this too.
     Shed(Threshold),
 }
@@ -318,6 +320,7 @@ impl Shard {
             // What it holds is charged with all that the sampler does from now on.
             Job::Evidence(reported, _charge) => self.sampler.report(reported, self.now(), out),
             Job::Hold(until) => self.sampler.hold(until),
+            Job::Deserted(deserted) => self.sampler.set_deserted(deserted),
             Job::Shed(threshold) => self.sampler.shed_below(threshold),
         }
     }

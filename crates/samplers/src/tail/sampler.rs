@@ -97,6 +97,8 @@ pub struct TailSampler {
     claims: HashMap<SlotNumber, Claim>,
     /// Nothing is decided before, as far as there is room.
     held_until: Nanos,
+    /// Whether all agents are away.
+    deserted: bool,
     /// What randomness a trace needs in any case.
     shed: Threshold,
     /// The traces that rules have decided, since somebody last asked.
@@ -142,6 +144,7 @@ impl TailSampler {
             notices: Notices::default(),
             claims: HashMap::new(),
             held_until: 0,
+            deserted: false,
             shed: Threshold::ALWAYS,
             rule_decisions: Vec::new(),
             now: 0,

@@ -39,6 +39,8 @@ struct TheirReport {
     members: u64,
     #[prost(uint64, tag = "8")]
     idle: u64,
+    #[prost(message, optional, tag = "9")]
+    moved_on: Option<TheirGaps>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -120,6 +122,7 @@ fn an_agent_speaks_as_the_proto_says() {
         pieces: Some(TheirPieces { count: 0 }),
         members: 8,
         idle: 9,
+        moved_on: Some(TheirGaps { count: 2, shift: 1, bits: vec![0b01_0110] }),
     };
     let report = Report {
         window: 300,
@@ -130,10 +133,11 @@ fn an_agent_speaks_as_the_proto_says() {
         overwritten: 7,
         idle: 9,
         pieces: Vec::new(),
+        moved_on: [3, 5].map(|key| TraceKey::new(key).unwrap()).to_vec(),
     };
     assert_eq!(TheirReport::decode(&encode_report(&report)[2..]), Ok(theirs.clone()));
     let Ok(FromAgent::Report(read)) = decode_from_agent(&around(2, &theirs)) else { panic!() };
-    assert_eq!((read.window(), read.size()), (300, 0));
+    assert_eq!((read.window(), read.size()), (300, 2 * size_of::<TraceKey>()));
     assert_eq!(read.decode(), Ok(report));
 }
 

@@ -1,8 +1,9 @@
 //! What one coordinator has been told, and what it has decided.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::track::{State, Tracks};
+use crate::retroactive::key::TraceKey;
 use crate::retroactive::message::Piece;
 use crate::retroactive::program::ProgramId;
 use crate::tail::store::{Nanos, SlotNumber};
@@ -20,6 +21,8 @@ pub(super) struct Owner {
     pub(super) unreported: Vec<SlotNumber>,
     /// Traces that have been kept without it.
     pub(super) announcements: Vec<Piece>,
+    /// Traces that it was told of and does not own any more.
+    pub(super) moved_on: BTreeSet<TraceKey>,
     /// For how long pieces that cannot change the verdict need not be reported.
     pub(super) silence: Nanos,
     /// The traces that it was not told of for that reason, each with when it might have been.
@@ -40,6 +43,7 @@ impl Owner {
             applied: 0,
             unreported: Vec::new(),
             announcements: Vec::new(),
+            moved_on: BTreeSet::new(),
             silence: 0,
             silent: VecDeque::new(),
             windows: VecDeque::new(),

@@ -59,6 +59,7 @@ impl RetroactiveAgent {
             overwritten: self.counts.overwritten_spans,
             idle,
             pieces,
+            moved_on: std::iter::from_fn(|| owner.moved_on.pop_first()).take(PIECES_MAX).collect(),
         })
     }
 

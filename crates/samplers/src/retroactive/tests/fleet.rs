@@ -280,12 +280,13 @@ impl Fleet {
             while let Some((_, report)) = stream.up.pop_front_if(|(at, _)| *at <= now) {
                 coordination.reported(stream.number, &report, now).unwrap();
                 let horizon = Nanos::try_from(report.horizon.as_nanos()).unwrap();
-                let (agent, Report { window, pieces, .. }) = (stream.number, report);
-                sampler.report(Reported { agent, window, horizon, pieces }, now, &mut out);
+                let (agent, Report { window, pieces, moved_on, .. }) = (stream.number, report);
+                sampler.report(Reported { agent, window, horizon, pieces, moved_on }, now, &mut out);
             }
         }
         for Coordinator { sampler, coordination, .. } in &mut self.coordinators {
             sampler.hold(coordination.hold_until(now));
+            sampler.set_deserted(coordination.is_deserted());
             sampler.decide_due(now, &mut out);
             sampler.take_notices().for_each(|notice| coordination.notice(0, notice, now));
         }

@@ -54,12 +54,16 @@ impl EvidencePort {
     /// Hands a report to the shards, once they have room; false if they are about to end.
     pub async fn report(&self, agent: AgentNumber, report: Report, charge: Charge) -> bool {
         let Some(permits) = self.shards.reserve().await else { return false };
-        let Report { window, horizon, pieces, .. } = report;
+        let Report { window, horizon, pieces, moved_on, .. } = report;
         let charge = Arc::new(charge);
-        let evidence = |pieces| {
-            let reported = Reported { agent, window, horizon: nanos(horizon), pieces };
+        let evidence = |(pieces, moved_on)| {
+            let reported = Reported { agent, window, horizon: nanos(horizon), pieces, moved_on };
             Job::Evidence(reported, Arc::clone(&charge))
         };
+        let mut moved_on_of = vec![Vec::new(); permits.len()];
+        for key in moved_on {
+            moved_on_of[self.shards.of(key.to_trace_id())].push(key);
+        }
         let mut parts = vec![Vec::new(); permits.len()];
         if let [all] = &mut parts[..] {
             *all = pieces;
@@ -72,13 +76,19 @@ impl EvidencePort {
             }
         }
         // Each has to know of the window, whether there is something in it or not.
-        permits.into_iter().zip(parts).for_each(|(permit, pieces)| permit.send(evidence(pieces)));
+        let parts = parts.into_iter().zip(moved_on_of);
+        permits.into_iter().zip(parts).for_each(|(permit, part)| permit.send(evidence(part)));
         true
     }
 
     /// Lets the shards decide nothing before `until`; false if they are about to end.
     pub async fn hold(&self, until: Nanos) -> bool {
         self.tell_all(|| Job::Hold(until)).await
+    }
+
+    /// Lets the shards decide nothing that agents have told of, or again; false if they are about to end.
+    pub async fn set_deserted(&self, deserted: bool) -> bool {
+        self.tell_all(|| Job::Deserted(deserted)).await
     }
 
     /// Lets the shards keep only traces whose randomness reaches `threshold` too; false if they are about to end.

@@ -21,7 +21,9 @@ impl TailSampler {
         let together = if self.settings.policies.are_limited() { usize::MAX } else { BATCH_TRACES };
         while self.is_due(now) {
             while self.batch.len() < together && self.is_due(now) {
-                self.batch.extend(self.pending.store.schedule.pop(&mut self.pending.store.traces));
+                let due = self.pending.store.schedule.pop(&mut self.pending.store.traces);
+                let ready = due.filter(|&number| !self.put_off(number));
+                self.batch.extend(ready);
             }
             self.decide(Reason::Due, out);
         }

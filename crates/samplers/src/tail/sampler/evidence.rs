@@ -32,6 +32,8 @@ pub struct Reported {
     pub horizon: Nanos,
     /// What it knows of traces.
     pub pieces: Vec<Piece>,
+    /// Traces of which it takes no decision from here any more.
+    pub moved_on: Vec<TraceKey>,
 }
 
 /// What agents have reported since the last tick.
@@ -135,6 +137,7 @@ impl TailSampler {
     /// Merges what an agent has reported.
     fn merge(&mut self, reported: &Reported, out: &mut Vec<Output>) {
         let now = self.now;
+        reported.moved_on.iter().for_each(|key| self.let_go(reported.agent, key.to_trace_id()));
         // Each is somewhere else. One after the other, looks at far memory overlap, so each kind of look has its own loop.
         let pending = &mut self.pending;
         let found = reported.pieces.iter().map(|piece| pending.store.traces.find(piece.trace_id));
@@ -168,9 +171,40 @@ impl TailSampler {
         self.held_until = until;
     }
 
+    /// Decides nothing that agents have told of, as far as there is room, while they are all away.
+    pub fn set_deserted(&mut self, deserted: bool) {
+        self.deserted = deserted;
+    }
+
+    /// Lets a trace wait for longer if that is to be so, which was due.
+    pub(super) fn put_off(&mut self, slot: SlotNumber) -> bool {
+        let store = &mut self.pending.store;
+        let waits = self.deserted && store.holders.of(slot).next().is_some();
+        if waits {
+            store.schedule.push(&mut store.traces, slot, self.now.saturating_add(SECOND));
+        }
+        waits
+    }
+
     /// What agents are to be told since the last call, in order.
     pub fn take_notices(&mut self) -> impl Iterator<Item = Notice> {
         self.notices.waiting.drain(..)
+    }
+
+    /// An agent tells another coordinator of a trace from now on. Nobody is to follow what would be decided here on what
+    /// is known, so if nobody else holds the trace, it has never been here.
+    fn let_go(&mut self, agent: AgentNumber, trace_id: TraceId) {
+        let store = &mut self.pending.store;
+        let Some(slot) = store.traces.find(trace_id) else { return };
+        let (spans, bytes) = store.holders.let_go(slot, agent);
+        let digest = &mut store.traces.slot_mut(slot).digest;
+        digest.spans = digest.spans.saturating_sub(spans);
+        digest.bytes = digest.bytes.saturating_sub(bytes);
+        if store.holders.of(slot).next().is_none() && store.local_spans(slot) == 0 {
+            store.schedule.remove(&mut store.traces, slot);
+            store.release(&[slot]);
+            self.claims.remove(&slot);
+        }
     }
 
     /// The trace of a piece, if it is pending or is to be from now on; if it has been decided, its holder is told.

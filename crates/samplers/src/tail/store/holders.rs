@@ -100,6 +100,21 @@ impl HolderTable {
         (spans, bytes)
     }
 
+    /// An agent's part in a trace is no more: how many spans and bytes it has said that it holds.
+    pub(crate) fn let_go(&mut self, slot: SlotNumber, agent: AgentNumber) -> (u32, u32) {
+        let holders: Vec<_> = self.holders(slot).copied().collect();
+        self.release(slot);
+        let mut gone = (0, 0);
+        for holder in holders {
+            if holder.agent == agent.0 {
+                gone = (holder.spans, holder.bytes);
+            } else {
+                self.hold(slot, AgentNumber(holder.agent), holder.spans, holder.bytes);
+            }
+        }
+        gone
+    }
+
     /// The agents that hold spans of a trace.
     pub(crate) fn of(&self, slot: SlotNumber) -> impl Iterator<Item = AgentNumber> {
         self.holders(slot).map(|holder| AgentNumber(holder.agent))
@@ -177,6 +192,22 @@ mod tests {
         let mut holders: Vec<_> = table.of(first).collect();
         holders.sort_unstable();
         assert_eq!(holders, [AgentNumber(1), AgentNumber(2)]);
+    }
+
+    #[test]
+    fn an_agent_that_lets_go_leaves_the_others() {
+        let slot = SlotNumber::from_bits(256).unwrap();
+        let mut table = HolderTable::default();
+        for agent in 0..9 {
+            table.hold(slot, AgentNumber(agent), agent + 1, 10);
+        }
+        for agent in (0..9).rev() {
+            assert_eq!(table.let_go(slot, AgentNumber(agent)), (agent + 1, 10));
+            assert_eq!(table.let_go(slot, AgentNumber(agent)), (0, 0));
+            let mut holders: Vec<_> = table.of(slot).collect();
+            holders.sort_unstable();
+            assert_eq!(holders, (0..agent).map(AgentNumber).collect::<Vec<_>>());
+        }
     }
 
     #[test]

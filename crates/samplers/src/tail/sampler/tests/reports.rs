@@ -1,6 +1,6 @@
 //! What agents report waits for the next tick.
 
-use forebay_otlp::TraceId;
+use forebay_otlp::{SpanIndex, TraceId};
 
 use super::*;
 use crate::retroactive::message::Piece;
@@ -27,7 +27,7 @@ fn reported(window: u64, randomness: &[u64]) -> Reported {
         moved: false,
     };
     let pieces = randomness.iter().map(piece).collect();
-    Reported { agent: AgentNumber(1), window, horizon: 100 * SECOND, pieces }
+    Reported { agent: AgentNumber(1), window, horizon: 100 * SECOND, pieces, moved_on: Vec::new() }
 }
 
 fn notices(sampler: &mut TailSampler) -> (usize, Vec<u64>) {
@@ -102,4 +102,47 @@ fn nothing_is_decided_while_that_is_unsafe_but_reports_count() {
     assert_eq!((sampler.next_due(), sampler.pending_traces()), (Some(8 * SECOND), 1));
     sampler.decide_due(8 * SECOND, &mut out);
     assert_eq!(notices(&mut sampler), (1, vec![1]));
+}
+
+#[test]
+fn what_agents_have_told_of_waits_while_they_are_all_away() {
+    let (mut sampler, mut out) = (coordinator(1 << 30), Vec::new());
+    sampler.report(reported(1, &[HIGH]), 1, &mut out);
+    let own = request(vec![span(trace(2, HIGH - (1 << 8)), 1)]);
+    let index = SpanIndex::scan(&own).unwrap();
+    sampler.accept(&own, &index.envelopes, &index.spans, TICK, &mut out);
+    sampler.set_deserted(true);
+    for second in 5..60 {
+        sampler.decide_due(TICK + second * SECOND, &mut out);
+    }
+    assert_eq!((out.len(), sampler.pending_traces()), (1, 1), "its own spans do not wait for agents");
+    sampler.set_deserted(false);
+    sampler.decide_due(TICK + 60 * SECOND, &mut out);
+    assert_eq!(sampler.pending_traces(), 0);
+    assert_eq!(sampler.stats().kept_traces, 2);
+}
+
+#[test]
+fn a_trace_that_has_moved_on_was_never_here() {
+    let (mut sampler, mut out) = (coordinator(1 << 30), Vec::new());
+    let moved_on = |window, agent, randomness| Reported {
+        agent: AgentNumber(agent),
+        moved_on: vec![TraceKey::of(TraceId(randomness))],
+        ..reported(window, &[])
+    };
+    sampler.report(reported(1, &[0, 1 << 8]), 1, &mut out);
+    sampler.report(Reported { agent: AgentNumber(2), ..reported(1, &[0]) }, 1, &mut out);
+    sampler.report(moved_on(2, 1, 0), 2, &mut out);
+    sampler.report(moved_on(3, 1, 1 << 8), 2, &mut out);
+    sampler.decide_due(TICK, &mut out);
+    assert_eq!(sampler.pending_traces(), 1, "another agent holds the first");
+    sampler.report(moved_on(2, 2, 0), TICK + 1, &mut out);
+    sampler.decide_due(6 * SECOND, &mut out);
+    assert_eq!(sampler.pending_traces(), 0);
+    let stats = sampler.stats();
+    assert_eq!((stats.kept_traces, stats.not_sampled_traces), (0, 0));
+    // Nothing is remembered of it.
+    sampler.report(reported(4, &[1 << 8]), 6 * SECOND, &mut out);
+    sampler.decide_due(7 * SECOND, &mut out);
+    assert_eq!(sampler.pending_traces(), 1);
 }
