@@ -16,8 +16,9 @@
 //!
 //! Each [`Rule`] of the protocol can be left out, to see that it is needed and that the checker would notice.
 //!
-//! What the model leaves out: growth of evidence after its first report, more than two agents, bounds, programs, and
-//! absence beyond the horizon.
+//! What the model leaves out: growth of evidence after its first report (and with it that nobody decides on what has
+//! grown elsewhere: traces that have moved on, agents that are all away), more than two agents, bounds, programs, and absence
+//! beyond the horizon.
 
 mod agent;
 mod coordinator;
