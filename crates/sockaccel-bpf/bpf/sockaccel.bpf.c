@@ -10,15 +10,19 @@
  * or it is TCP for good. A receiver takes redirected bytes before TCP's, so a direction may go from redirection to
  * TCP at any time and stays in order, but must never go back.
  *
- *	undecided --peer found--> redirected --receiver does not read, failure, switched off--> TCP
- *	undecided --no peer, bytes sent past the program------------------------------------> TCP
+ *	undecided --peer found--> redirected --receiver does not read, failure, switched off, peer is leaving--> TCP
+ *	undecided --no peer, bytes sent past the program----------------------------------------------------> TCP
  *
- * A RECEIVER that may hold redirected bytes must stay in the map, or they are lost. One that nobody redirects to
- * must leave it, since a socket in the map is slower. One word of its entry, changed only by compare-and-swap,
- * says which:
+ * LEAVING. TCP is slower for a socket in the map, so an end whose own direction is TCP leaves it, and one that sends
+ * bulk wants to, since TCP is better at that. But redirected bytes that it has not read would be lost. So it first
+ * asks its sender to go back to TCP, too, and waits until that has redirected the last of them, and all are read.
+ * One word of a receiver's entry, changed by atomic operations only, says how far it is:
  *
- *	OPEN --a sender decides for it--> TARGET
- *	OPEN --data acknowledged, and no peer has shown up, or what it sends has gone back to TCP--> GONE
+ *	OPEN --its sender decides for it--> TARGET --it is leaving--> LEAVING --its sender has redirected the last--> SETTLED
+ *	OPEN --it is leaving, or has no peer--> SETTLED
+ *	TARGET --its sender is TCP, and has redirected the last--> SETTLED
+ *
+ * Who is SETTLED, is TCP itself and has read everything, leaves as soon as data of its own is acknowledged.
  */
 #include <linux/bpf.h>
 #include <linux/types.h>
@@ -40,6 +44,15 @@
 #define MAX_SOCKETS 131072
 #define MAX_PORTS 1024
 
+#define SK_USER_DATA_FLAGS 7UL
+
+/*
+ * Messages of LARGE bytes and more are bulk if they do not wait for each other. To put one into a queue takes the
+ * receiver's lock, for which its sender sleeps while the receiver copies the one before; to TCP that does not happen.
+ */
+#define LARGE (64 << 10)
+#define BULK (1 << 20)
+
 #define HOOKS (BPF_SOCK_OPS_RTT_CB_FLAG | BPF_SOCK_OPS_STATE_CB_FLAG | BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG)
 
 /* Of the kernel's own types just what is read here; where it lies is settled when the programs are loaded. */
@@ -51,6 +64,20 @@ struct sock {
 	} sk_backlog;
 	int sk_rcvbuf;
 	int sk_sndbuf;
+	void *sk_user_data; /* struct sk_psock *, with flags in its lowest bits */
+} __attribute__((preserve_access_index));
+
+struct list_head {
+	struct list_head *next;
+} __attribute__((preserve_access_index));
+
+struct sk_psock {
+	struct list_head ingress_msg;
+	struct {
+		struct {
+			int counter;
+		} refs;
+	} refcnt;
 } __attribute__((preserve_access_index));
 
 struct key {
@@ -59,7 +86,7 @@ struct key {
 	__u32 ports; /* the client's above the server's; in mesh mode the latter is 0 */
 };
 
-enum receiver { OPEN, TARGET, GONE };
+enum receiver { OPEN, TARGET, LEAVING, SETTLED };
 
 struct peer {
 	__u64 sock; /* struct sock *, only ever read through a helper that tolerates its being freed */
@@ -67,14 +94,17 @@ struct peer {
 	__u32 reserved;
 };
 
-enum direction { UNDECIDED, REDIRECTED, TCP };
+/* PARTING: TCP from now on, but another thread's call may be redirecting yet. */
+enum direction { UNDECIDED, REDIRECTED, PARTING, TCP };
 
 struct connection {
 	struct key own;
 	struct key peer;
 	__u32 direction;
 	__u32 others_hooks; /* callbacks that somebody else had asked for before */
+	__u64 sock; /* the socket itself, as of struct peer */
 	__u64 peer_sock;
+	__u64 bulk; /* bytes of large messages that did not wait for the one before */
 };
 
 struct {
@@ -135,11 +165,29 @@ static __always_inline struct config *configuration(void)
 	return bpf_map_lookup_elem(&CONFIG, &only);
 }
 
-/* A direction that is TCP from now on, and why. */
-static __always_inline void demote(struct connection *connection, __u32 why)
+/* Nobody is to begin redirecting to this end, and who does is to stop. Whether nobody does. */
+static __noinline bool leave(const struct connection *connection)
 {
-	count(connection->direction == REDIRECTED ? why : DIRECTIONS_MISSED, 1);
-	connection->direction = TCP;
+	struct peer *own = bpf_map_lookup_elem(&PEERS, &connection->own);
+
+	if (!own)
+		return false;
+	__sync_val_compare_and_swap(&own->receiver, OPEN, SETTLED);
+	__sync_val_compare_and_swap(&own->receiver, TARGET, LEAVING);
+	return own->receiver == SETTLED;
+}
+
+/* A direction that is TCP from now on, and why. */
+static __noinline void demote(struct connection *connection, __u32 why)
+{
+	if (connection->direction == REDIRECTED) {
+		count(why, 1);
+		connection->direction = PARTING;
+		leave(connection);
+	} else {
+		count(DIRECTIONS_MISSED, 1);
+		connection->direction = TCP;
+	}
 }
 
 /* Whether a socket has not closed its own half. */
@@ -148,15 +196,45 @@ static __always_inline bool may_send(__u32 state)
 	return state == BPF_TCP_ESTABLISHED || state == BPF_TCP_CLOSE_WAIT;
 }
 
+/* What the kernel keeps of a socket in the map. */
+static __always_inline struct sk_psock *psock_of(const struct connection *connection)
+{
+	const struct sock *sock = (struct sock *)connection->sock;
+	void *user_data = 0;
+
+	bpf_core_read(&user_data, sizeof(user_data), &sock->sk_user_data);
+	return (struct sk_psock *)((__u64)user_data & ~SK_USER_DATA_FLAGS);
+}
+
 /* ---- messages ---- */
 
-/* Finds out whether the first message of a direction may be redirected, and with it all that follow. */
-static __always_inline void decide(struct connection *connection)
+/*
+ * Whether what this socket has redirected before is in its receiver's queue. The kernel does that without the
+ * socket's lock, so another thread may be at it; but each call holds a reference, beside the map's own.
+ */
+static __always_inline bool is_alone(const struct connection *connection)
 {
-	struct peer *peer = bpf_map_lookup_elem(&PEERS, &connection->peer);
+	int references = 0;
 
-	if (!peer || __sync_val_compare_and_swap(&peer->receiver, OPEN, TARGET) == GONE) {
+	bpf_core_read(&references, sizeof(references), &psock_of(connection)->refcnt.refs.counter);
+	return references == 2;
+}
+
+/* Tells the receiver of a direction that is TCP that it has got all that it will get. */
+static __always_inline void settle(struct connection *connection, struct peer *peer)
+{
+	if (peer)
+		__sync_lock_test_and_set(&peer->receiver, SETTLED);
+	connection->direction = TCP;
+}
+
+/* Finds out whether the first message of a direction may be redirected, and with it all that follow. */
+static __always_inline void decide(struct connection *connection, struct peer *peer)
+{
+	if (!peer || __sync_val_compare_and_swap(&peer->receiver, OPEN, TARGET) != OPEN) {
 		demote(connection, DIRECTIONS_MISSED);
+		if (peer)
+			leave(connection);
 		return;
 	}
 	connection->peer_sock = peer->sock;
@@ -164,19 +242,28 @@ static __always_inline void decide(struct connection *connection)
 	count(DIRECTIONS_REDIRECTED, 1);
 }
 
-/*
- * Whether the receiver's program has left so much unread that it would not hold another message. Redirection itself
- * asks nobody. The bound is half of what makes the kernel drop segments for a socket that is just being read
- * (tcp_add_backlog); the other half is for the segments with which TCP takes over.
- */
-static __always_inline bool is_full(const struct connection *connection, const struct config *config, __u32 size)
+/* Bytes that the receiver's program has not read. */
+static __always_inline __u32 unread(const struct connection *connection)
 {
-	struct sock *sock = (struct sock *)connection->peer_sock;
-	int unread = 0, receive_buffer = 0, send_buffer = 0;
+	const struct sock *sock = (struct sock *)connection->peer_sock;
+	int unread = 0;
+
+	bpf_core_read(&unread, sizeof(unread), &sock->sk_backlog.rmem_alloc.counter);
+	return unread > 0 ? unread : 0;
+}
+
+/*
+ * Whether so much is unread that the receiver would not hold another message. Redirection itself asks nobody. The
+ * bound is half of what makes the kernel drop segments for a socket that is just being read (tcp_add_backlog); the
+ * other half is for the segments with which TCP takes over.
+ */
+static __always_inline bool is_full(const struct connection *connection, const struct config *config, __u32 unread,
+				    __u32 size)
+{
+	const struct sock *sock = (struct sock *)connection->peer_sock;
+	int receive_buffer = 0, send_buffer = 0;
 	__u64 bound;
 
-	if (bpf_core_read(&unread, sizeof(unread), &sock->sk_backlog.rmem_alloc.counter) || unread <= 0)
-		return false;
 	if (bpf_core_read(&receive_buffer, sizeof(receive_buffer), &sock->sk_rcvbuf) ||
 	    bpf_core_read(&send_buffer, sizeof(send_buffer), &sock->sk_sndbuf))
 		return true;
@@ -186,12 +273,41 @@ static __always_inline bool is_full(const struct connection *connection, const s
 	return (__u64)unread + size > bound;
 }
 
+/* What a redirected direction has to consider before its next message. */
+static __always_inline void reconsider(struct connection *connection, const struct config *config,
+				       const struct peer *peer, __u32 size)
+{
+	__u32 before = unread(connection);
+
+	if (peer && peer->receiver == LEAVING && is_alone(connection)) {
+		demote(connection, connection->bulk > BULK ? DEMOTED_BULK : DEMOTED_PEER);
+		return;
+	}
+	if (!before)
+		return;
+	if (is_full(connection, config, before, size)) {
+		demote(connection, DEMOTED_UNREAD);
+		return;
+	}
+	if (size < LARGE || connection->bulk > BULK)
+		return;
+	/* Asked once. Who cannot settle by itself does not ask the peer to, and stays redirected. */
+	connection->bulk += size;
+	if (connection->bulk <= BULK)
+		return;
+	if (!is_alone(connection))
+		connection->bulk = 0;
+	else if (leave(connection))
+		demote(connection, DEMOTED_BULK);
+}
+
 SEC("sk_msg")
 int sockaccel_message(struct sk_msg_md *message)
 {
 	struct config *config = configuration();
 	struct connection *connection;
 	struct bpf_sock *sock = message->sk;
+	struct peer *peer = 0;
 	__u32 size = message->size;
 
 	if (!config || !sock)
@@ -199,15 +315,19 @@ int sockaccel_message(struct sk_msg_md *message)
 	connection = bpf_sk_storage_get(&CONNECTIONS, sock, 0, 0);
 	if (!connection)
 		return SK_PASS;
-	if (connection->direction != TCP && !config->enabled)
+	if (connection->direction <= REDIRECTED && !config->enabled)
 		demote(connection, DEMOTED_DISABLED);
-	if (connection->direction != TCP && !may_send(sock->state))
-		/* After shutdown() TCP says what is to be said. */
-		demote(connection, DIRECTIONS_ENDED);
+	if (connection->direction <= REDIRECTED && !may_send(sock->state)) {
+		/* After shutdown() TCP says what is to be said; the peer may go on as it does. */
+		count(connection->direction == REDIRECTED ? DIRECTIONS_ENDED : DIRECTIONS_MISSED, 1);
+		connection->direction = TCP;
+	}
+	if (connection->direction != TCP)
+		peer = bpf_map_lookup_elem(&PEERS, &connection->peer);
 	if (connection->direction == UNDECIDED)
-		decide(connection);
-	if (connection->direction == REDIRECTED && is_full(connection, config, size))
-		demote(connection, DEMOTED_UNREAD);
+		decide(connection, peer);
+	if (connection->direction == REDIRECTED)
+		reconsider(connection, config, peer, size);
 	if (connection->direction == REDIRECTED) {
 		if (bpf_msg_redirect_hash(message, &SOCKETS, &connection->peer, BPF_F_INGRESS) == SK_PASS) {
 			count(MESSAGES_REDIRECTED, 1);
@@ -216,6 +336,8 @@ int sockaccel_message(struct sk_msg_md *message)
 		}
 		demote(connection, DEMOTED_FAILED);
 	}
+	if (connection->direction == PARTING && is_alone(connection))
+		settle(connection, peer);
 	count(MESSAGES_PASSED, 1);
 	count(BYTES_PASSED, size);
 	return SK_PASS;
@@ -250,7 +372,9 @@ static __always_inline void established(struct bpf_sock_ops *ops, struct bpf_soc
 	connection->own.ports = connection->peer.ports = client_port << 16 | (config->mesh ? 0 : server_port);
 	connection->direction = UNDECIDED;
 	connection->others_hooks = ops->bpf_sock_ops_cb_flags;
+	connection->sock = (__u64)sock;
 	connection->peer_sock = 0;
+	connection->bulk = 0;
 
 	error = bpf_sock_hash_update(ops, &SOCKETS, &connection->own, BPF_NOEXIST);
 	if (!error) {
@@ -282,33 +406,36 @@ static __always_inline void sends_by_tcp(struct bpf_sock_ops *ops, struct connec
 {
 	if (!may_send(ops->state))
 		return;
-	if (connection->direction != TCP)
+	if (connection->direction <= REDIRECTED)
 		demote(connection, DEMOTED_BYPASSED);
 	unhook(ops, connection, BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG);
 }
 
+/* Whether everything that has been redirected to a socket has been read. */
+static __always_inline bool has_read_all(const struct connection *connection)
+{
+	struct sk_psock *psock = psock_of(connection);
+	const struct list_head *queue = __builtin_preserve_access_index(&psock->ingress_msg), *first = 0;
+
+	return !bpf_core_read(&first, sizeof(first), &queue->next) && first == queue;
+}
+
 /*
- * Data has been acknowledged, so the peer has long been established: if it is not known by now, it is elsewhere. A
- * sender that has gone back to TCP has no use for the map either, unless it may be redirected to.
+ * Data has been acknowledged, so the peer has long been established: if it is not known by now, it is elsewhere. And
+ * the socket is not in the middle of reading: its lock is held here.
  */
 static __always_inline void acknowledged(struct bpf_sock_ops *ops, struct bpf_sock *sock,
 					 struct connection *connection)
 {
-	bool demoted = connection->direction == TCP && connection->peer_sock;
 	struct peer *own;
 
-	if (connection->direction == REDIRECTED)
+	if (connection->direction == REDIRECTED || connection->direction == PARTING)
 		return;
-	if (!demoted && bpf_map_lookup_elem(&PEERS, &connection->peer)) {
-		if (connection->direction == TCP)
-			unhook(ops, connection, BPF_SOCK_OPS_RTT_CB_FLAG);
-		return;
-	}
+	if (!connection->peer_sock && !bpf_map_lookup_elem(&PEERS, &connection->peer))
+		leave(connection);
 	own = bpf_map_lookup_elem(&PEERS, &connection->own);
-	if (!own || __sync_val_compare_and_swap(&own->receiver, OPEN, GONE) != OPEN) {
-		unhook(ops, connection, BPF_SOCK_OPS_RTT_CB_FLAG);
+	if (!own || own->receiver != SETTLED || !has_read_all(connection))
 		return;
-	}
 	bpf_map_delete_elem(&SOCKETS, &connection->own);
 	bpf_map_delete_elem(&PEERS, &connection->own);
 	unhook(ops, connection, HOOKS);
@@ -373,7 +500,7 @@ int sockaccel_option(struct bpf_sockopt *option)
 	if (!connection)
 		return 1;
 	if (zerocopy) {
-		if (connection->direction != TCP)
+		if (connection->direction <= REDIRECTED)
 			demote(connection, DEMOTED_ZEROCOPY);
 		return 1;
 	}

@@ -15,7 +15,7 @@ struct config {
 enum counter {
 	SOCKETS_TRACKED,	/* sockets that have entered the map */
 	SOCKETS_CLOSED,		/* of those, closed */
-	SOCKETS_EVICTED,	/* of those, taken out because their peer is elsewhere */
+	SOCKETS_EVICTED,	/* of those, taken out: their peer is elsewhere, or both directions are TCP again */
 	SOCKETS_REFUSED,	/* not entered: another sockmap has them, or the kernel does not take them */
 	SOCKETS_OVER,		/* not entered: the map is full */
 	DIRECTIONS_REDIRECTED,	/* directions whose first message found its peer */
@@ -25,6 +25,8 @@ enum counter {
 	DEMOTED_BYPASSED,	/* back to TCP: something was sent past the program */
 	DEMOTED_DISABLED,	/* back to TCP: switched off */
 	DEMOTED_ZEROCOPY,	/* back to TCP: the sender waits for the kernel to give pages back */
+	DEMOTED_BULK,		/* back to TCP: large messages, one behind the other, which TCP is better at */
+	DEMOTED_PEER,		/* back to TCP: the other direction is */
 	DIRECTIONS_ENDED,	/* redirected directions whose sender has closed */
 	MESSAGES_REDIRECTED,
 	BYTES_REDIRECTED,

@@ -8,7 +8,7 @@ pub enum Counter {
     SocketsTracked,
     /// Of those, sockets that have been closed.
     SocketsClosed,
-    /// Of those, sockets that have been released because their peer is elsewhere.
+    /// Of those, sockets that have been released: their peer is elsewhere, or both directions are TCP again.
     SocketsEvicted,
     /// Sockets that were not considered: another program has them, or the kernel excludes their kind.
     SocketsRefused,
@@ -28,6 +28,10 @@ pub enum Counter {
     DemotedDisabled,
     /// Redirected directions that went back to TCP because their sender uses `SO_ZEROCOPY`.
     DemotedZerocopy,
+    /// Redirected directions that went back to TCP because it is better at their large messages.
+    DemotedBulk,
+    /// Redirected directions that went back to TCP because the other direction of the connection has.
+    DemotedPeer,
     /// Redirected directions whose sender has been closed.
     DirectionsEnded,
     /// Messages (system calls that send) that were redirected.
@@ -49,7 +53,7 @@ pub struct Stats([u64; Counter::ALL.len()]);
 
 impl Counter {
     /// All counters.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::SocketsTracked,
         Self::SocketsClosed,
         Self::SocketsEvicted,
@@ -62,6 +66,8 @@ impl Counter {
         Self::DemotedBypassed,
         Self::DemotedDisabled,
         Self::DemotedZerocopy,
+        Self::DemotedBulk,
+        Self::DemotedPeer,
         Self::DirectionsEnded,
         Self::MessagesRedirected,
         Self::BytesRedirected,
@@ -71,12 +77,14 @@ impl Counter {
     ];
 
     /// The ways back to TCP.
-    const DEMOTIONS: [Self; 5] = [
+    const DEMOTIONS: [Self; 7] = [
         Self::DemotedUnread,
         Self::DemotedFailed,
         Self::DemotedBypassed,
         Self::DemotedDisabled,
         Self::DemotedZerocopy,
+        Self::DemotedBulk,
+        Self::DemotedPeer,
     ];
 }
 

@@ -55,6 +55,8 @@ const COUNTERS: [Row; 6] = [
             (Counter::DemotedBypassed, "sent_past_the_program"),
             (Counter::DemotedDisabled, "switched_off"),
             (Counter::DemotedZerocopy, "zerocopy"),
+            (Counter::DemotedBulk, "bulk"),
+            (Counter::DemotedPeer, "other_direction"),
         ],
     ),
     (

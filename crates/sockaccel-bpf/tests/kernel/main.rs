@@ -14,6 +14,7 @@ mod harness;
 
 mod attaching;
 mod calls;
+mod leaving;
 mod lifecycle;
 mod model;
 mod namespaces;
