@@ -21,8 +21,10 @@ use std::io::{Write, stderr, stdout};
 use std::path::Path;
 use std::process::ExitCode;
 
+use clap::ValueEnum;
+
 use self::arena::Arena;
-use self::report::{Cell, Table, median};
+use self::report::{Samples, Table};
 use self::traffic::{Placement, Stream};
 use self::transport::{Listeners, Transport};
 use crate::commands::fail;
@@ -31,15 +33,36 @@ use crate::components::StartError;
 /// Bytes of a message: one span is some hundred, a batch some ten thousand.
 const SIZES: [usize; 7] = [64, 512, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10];
 
-/// Measures so many rounds and prints tables; with a directory, draws them there too.
-pub(crate) fn bench(cgroup: &Path, rounds: usize, svg: Option<&Path>) -> ExitCode {
-    match measure(cgroup, rounds.max(1), svg) {
+/// What can be measured by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Round trips of messages.
+    RoundTrip,
+    /// Streams of messages.
+    Throughput,
+    /// CPU time of a stream.
+    Cpu,
+    /// Making and closing connections.
+    Connection,
+    /// Exports of tonic's client to Forebay.
+    Export,
+    /// Exports through an agent to its gateway.
+    Hop,
+    /// Through a mesh's proxy.
+    Mesh,
+    /// To another node.
+    Node,
+}
+
+/// Measures some parts so many rounds and prints tables; with a directory, draws them there too.
+pub(crate) fn bench(cgroup: &Path, parts: &[Part], rounds: usize, svg: Option<&Path>) -> ExitCode {
+    match measure(cgroup, parts, rounds.max(1), svg) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error.to_string()),
     }
 }
 
-fn measure(cgroup: &Path, rounds: usize, svg: Option<&Path>) -> Result<(), StartError> {
+fn measure(cgroup: &Path, parts: &[Part], rounds: usize, svg: Option<&Path>) -> Result<(), StartError> {
     if let Some(directory) = svg {
         fs::create_dir_all(directory)?;
     }
@@ -47,27 +70,51 @@ fn measure(cgroup: &Path, rounds: usize, svg: Option<&Path>) -> Result<(), Start
     let elsewhere = nodes::Nodes::new();
     let arena = Arena::enter(cgroup)?;
     let listeners = Listeners::open()?;
-    let accelerated = arena.accelerate(listeners.accelerated_port(), &[])?;
-    show(&round_trips(&listeners, Placement::TwoCpus, rounds)?, svg)?;
-    show(&round_trips(&listeners, Placement::OneCpu, rounds)?, svg)?;
-    show(&throughput(&listeners, Stream::NoDelay, rounds)?, svg)?;
-    show(&throughput(&listeners, Stream::Nagle, rounds)?, svg)?;
-    show(&throughput(&listeners, Stream::OneWay, rounds)?, svg)?;
-    show(&cpu_time(&listeners, rounds)?, svg)?;
-    show(&connections(&listeners, rounds)?, svg)?;
-    drop(accelerated);
-    show(&otlp::export(&arena, rounds)?, svg)?;
-    show(&hop::agent_to_gateway(&arena, rounds)?, svg)?;
-    // Namespaces need more than the rest, and some hosts refuse them.
-    for table in
-        [nodes::mesh_leg(&arena, rounds), elsewhere.and_then(|nodes| nodes.throughput(&arena, rounds))]
-    {
-        match table {
-            Ok(table) => show(&table, svg)?,
+    for &part in parts {
+        // Namespaces need more than the rest, and some hosts refuse them.
+        let tables = match (part, &elsewhere) {
+            (Part::Mesh, _) => nodes::mesh_leg(&arena, rounds).map(|table| vec![table]),
+            (Part::Node, Ok(nodes)) => nodes.throughput(&arena, rounds).map(|table| vec![table]),
+            (Part::Node, Err(error)) => Err(error.to_string().into()),
+            _ => Ok(local(part, &arena, &listeners, rounds)?),
+        };
+        match tables {
+            Ok(tables) => tables.iter().try_for_each(|table| show(table, svg))?,
             Err(error) => writeln!(stderr(), "not measured: {error}")?,
         }
     }
     Ok(())
+}
+
+/// The parts that stay on this host, in this network namespace.
+fn local(part: Part, arena: &Arena, listeners: &Listeners, rounds: usize) -> Result<Vec<Table>, StartError> {
+    let accelerate = || arena.accelerate(listeners.accelerated_port(), &[]);
+    Ok(match part {
+        Part::RoundTrip => {
+            let _accelerated = accelerate()?;
+            let table = |placement| round_trips(listeners, placement, rounds);
+            vec![table(Placement::TwoCpus)?, table(Placement::OneCpu)?]
+        }
+        Part::Throughput => {
+            let _accelerated = accelerate()?;
+            let table = |stream| throughput(listeners, stream, rounds);
+            vec![table(Stream::NoDelay)?, table(Stream::Nagle)?, table(Stream::OneWay)?]
+        }
+        Part::Cpu => {
+            let _accelerated = accelerate()?;
+            vec![cpu_time(listeners, rounds)?]
+        }
+        Part::Connection => {
+            let _accelerated = accelerate()?;
+            vec![connections(listeners, rounds)?]
+        }
+        Part::Export => {
+            let table = |placement| otlp::export(arena, placement, rounds);
+            vec![table(Placement::TwoCpus)?, table(Placement::OneCpu)?]
+        }
+        Part::Hop => vec![hop::agent_to_gateway(arena, rounds)?],
+        Part::Mesh | Part::Node => Vec::new(),
+    })
 }
 
 fn show(table: &Table, svg: Option<&Path>) -> Result<(), StartError> {
@@ -75,18 +122,18 @@ fn show(table: &Table, svg: Option<&Path>) -> Result<(), StartError> {
     svg.map_or(Ok(()), |directory| chart::draw(table, directory))
 }
 
-/// The median over the rounds of what each transport does, which take turns.
+/// What each transport does in each round; they take turns.
 fn take_turns(
     rounds: usize,
     mut measure: impl FnMut(Transport) -> Result<f64, StartError>,
-) -> Result<[f64; 3], StartError> {
+) -> Result<Samples, StartError> {
     let mut samples = [const { Vec::new() }; 3];
     for _ in 0..rounds {
         for (samples, transport) in samples.iter_mut().zip(Transport::ALL) {
             samples.push(measure(transport)?);
         }
     }
-    Ok(samples.map(median))
+    Ok(samples)
 }
 
 fn by_size(
@@ -97,8 +144,7 @@ fn by_size(
 ) -> Result<Table, StartError> {
     let mut table = Table::new(title, unit);
     for size in SIZES {
-        let values = take_turns(rounds, |transport| measure(size, transport))?;
-        table.row(&report::bytes(size), values.map(Cell::Measured));
+        table.row(&report::bytes(size), take_turns(rounds, |transport| measure(size, transport))?);
     }
     Ok(table)
 }
@@ -119,19 +165,16 @@ fn throughput(listeners: &Listeners, stream: Stream, rounds: usize) -> Result<Ta
 
 fn cpu_time(listeners: &Listeners, rounds: usize) -> Result<Table, StartError> {
     let mut table = Table::new("CPU time of both ends, messages of 16 KiB", "s/GB");
-    let values = take_turns(rounds, |transport| {
+    let samples = take_turns(rounds, |transport| {
         let transfer = traffic::stream(listeners.connect(transport)?, 16 << 10, Stream::NoDelay)?;
         Ok(transfer.cpu_seconds_per_gigabyte())
     })?;
-    table.row("16 KiB", values.map(Cell::Measured));
+    table.row("16 KiB", samples);
     Ok(table)
 }
 
 fn connections(listeners: &Listeners, rounds: usize) -> Result<Table, StartError> {
     let mut table = Table::new("Making and closing a connection, median", "µs");
-    table.row(
-        "connection",
-        take_turns(rounds, |transport| traffic::set_up(listeners, transport))?.map(Cell::Measured),
-    );
+    table.row("connection", take_turns(rounds, |transport| traffic::set_up(listeners, transport))?);
     Ok(table)
 }

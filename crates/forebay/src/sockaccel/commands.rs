@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use sockaccel_bpf::{Accelerator, Counter, Options, Stats, requirements, self_test};
 
-use super::bench::bench;
+use super::bench::{Part, bench};
 use super::config::{PORTS, default_cgroup};
 use crate::commands::{fail, write_out};
 use crate::run::runtime;
@@ -33,6 +33,9 @@ pub(crate) enum Command {
         /// Make that cgroup below this one [default: all cgroups].
         #[arg(long, value_name = "PATH")]
         cgroup: Option<PathBuf>,
+        /// Measure these parts only.
+        #[arg(long, value_name = "PARTS", value_delimiter = ',')]
+        only: Vec<Part>,
         /// How often each is measured; what is shown is the median.
         #[arg(long, value_name = "N", default_value_t = 11)]
         rounds: usize,
@@ -68,7 +71,10 @@ pub(crate) fn command(command: Command) -> ExitCode {
     match command {
         Command::Check => check(),
         Command::Run { cgroup, connections } => run(&below(cgroup), &connections.into()),
-        Command::Bench { cgroup, rounds, svg } => bench(&below(cgroup), rounds, svg.as_deref()),
+        Command::Bench { cgroup, only, rounds, svg } => {
+            let parts = if only.is_empty() { Part::value_variants() } else { &only };
+            bench(&below(cgroup), parts, rounds, svg.as_deref())
+        }
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn draw(table: &Table, directory: &Path) -> Result<(), StartError> {
     let path = directory.join(format!("{}.svg", file_name(&table.title)));
     let drawing = SVGBackend::new(&path, SIZE).into_drawing_area();
     drawing.fill(&WHITE)?;
-    let values = table.rows.iter().flat_map(|(_, cells)| cells).filter_map(value);
+    let values = table.rows.iter().flat_map(|row| &row.cells).filter_map(value);
     let highest = values.fold(0.0, f64::max) * HEADROOM;
     let rows = u32::try_from(table.rows.len())?;
     let mut chart = ChartBuilder::on(&drawing)
@@ -36,7 +36,7 @@ pub(super) fn draw(table: &Table, directory: &Path) -> Result<(), StartError> {
         .build_cartesian_2d(0.0..f64::from(rows), 0.0..highest)?;
     let name = |position: &f64| {
         let row = (0_u32..).zip(&table.rows).find(|(row, _)| (f64::from(*row) + 0.5 - position).abs() < 0.01);
-        row.map_or_else(String::new, |(_, (name, _))| name.clone())
+        row.map_or_else(String::new, |(_, row)| row.name.clone())
     };
     let decimals = usize::from(highest < 10.0);
     let axis = |value: &f64| format!("{value:.decimals$}");
@@ -67,8 +67,8 @@ pub(super) fn draw(table: &Table, directory: &Path) -> Result<(), StartError> {
 /// The bars of a column: where they begin, in rows, and how high they are.
 fn bars(table: &Table, column: u8) -> Vec<(f64, f64)> {
     let left = MARGIN + f64::from(column) * WIDTH;
-    let bars = (0_u32..).zip(&table.rows).map(|(row, (_, cells))| {
-        Some((f64::from(row) + left, cells.get(usize::from(column)).and_then(value)?))
+    let bars = (0_u32..).zip(&table.rows).map(|(position, row)| {
+        Some((f64::from(position) + left, row.cells.get(usize::from(column)).and_then(value)?))
     });
     bars.flatten().collect()
 }
@@ -104,7 +104,7 @@ mod tests {
     fn a_picture_has_a_bar_for_each_value_and_is_named_after_its_title() {
         let directory = tempfile::tempdir().unwrap();
         let mut table = Table::new("Round trip, both ends (median)", "µs");
-        table.row("64 B", [Cell::Measured(20.0), Cell::Measured(15.0), Cell::Absent]);
+        table.row("64 B", [vec![20.0], vec![15.0], Vec::new()]);
         draw(&table, directory.path()).unwrap();
         let picture =
             std::fs::read_to_string(directory.path().join("round-trip-both-ends-median.svg")).unwrap();

@@ -9,12 +9,14 @@ use forebay_exporter::{ExporterContext, nop};
 use forebay_otlp::{Signal, json};
 use forebay_pipeline::{Budget, Telemetry};
 use forebay_receiver::{OtlpConfig, OtlpReceiver, Outputs};
+use tokio::runtime::Builder;
 
 use super::arena::Arena;
 use super::client::exports;
-use super::report::{Cell, Table};
+use super::report::Table;
 use super::sockets::Sockets;
 use super::take_turns;
+use super::traffic::{Cpus, Placement};
 use super::transport::Transport;
 use crate::components::StartError;
 use crate::ports;
@@ -34,23 +36,24 @@ struct Receivers {
     receivers: Vec<OtlpReceiver>,
 }
 
-/// The median time of an export, by transport.
-pub(super) fn export(arena: &Arena, rounds: usize) -> Result<Table, StartError> {
-    let server = runtime(2)?;
+/// The median time of an export, by transport. Client and receiver have a thread each.
+pub(super) fn export(arena: &Arena, placement: Placement, rounds: usize) -> Result<Table, StartError> {
     let [plain, accelerated] = ports::free()?;
     let _accelerated = arena.accelerate([accelerated], &[])?;
     let sockets = Sockets::new("otlp")?;
+    let (here, there) = Cpus::allowed()?.of(placement);
+    let mut server = Builder::new_multi_thread();
+    server.worker_threads(1).enable_all().on_thread_start(move || drop(there.pin()));
+    let server = server.build()?;
     let receivers = server.block_on(Receivers::start(plain, accelerated, &sockets))?;
+    let title = format!("Export over OTLP/gRPC to Forebay, by tonic's client, median, {placement}");
     let table = thread::scope(|scope| {
         let client = scope.spawn(|| {
+            here.pin()?;
             let client = runtime(1)?;
-            by_spans(
-                "Export over OTLP/gRPC to Forebay, by tonic's client, median",
-                rounds,
-                |request, transport| {
-                    client.block_on(exports(&receivers.endpoints[transport as usize], request))
-                },
-            )
+            by_spans(&title, rounds, |request, transport| {
+                client.block_on(exports(&receivers.endpoints[transport as usize], request))
+            })
         });
         client.join().unwrap_or_else(|_| Err("a measuring thread has panicked".into()))
     })?;
@@ -69,9 +72,9 @@ pub(super) fn by_spans(
     for spans in SPANS {
         // Requests one after another are one request.
         let request = Bytes::from(span.repeat(spans));
-        let values = take_turns(rounds, |transport| measure(&request, transport))?;
+        let samples = take_turns(rounds, |transport| measure(&request, transport))?;
         let name = if spans == 1 { "1 span".to_owned() } else { format!("{spans} spans") };
-        table.row(&name, values.map(Cell::Measured));
+        table.row(&name, samples);
     }
     Ok(table)
 }

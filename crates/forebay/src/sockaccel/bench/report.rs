@@ -2,11 +2,23 @@
 
 use std::fmt;
 
+/// What was measured, by transport and round. A transport that cannot do it has nothing.
+pub(super) type Samples = [Vec<f64>; 3];
+
 /// A table with a row for each case and a column for each transport.
 pub(super) struct Table {
     pub(super) title: String,
     pub(super) unit: &'static str,
-    pub(super) rows: Vec<(String, [Cell; 3])>,
+    pub(super) rows: Vec<Row>,
+}
+
+/// One case.
+pub(super) struct Row {
+    pub(super) name: String,
+    /// Medians over the rounds.
+    pub(super) cells: [Cell; 3],
+    /// The least and the greatest of the rounds' ratios of redirected to plain.
+    spread: [Cell; 2],
 }
 
 /// One value.
@@ -22,21 +34,42 @@ impl Table {
         Self { title: title.to_owned(), unit, rows: Vec::new() }
     }
 
-    pub(super) fn row(&mut self, name: &str, cells: [Cell; 3]) {
-        self.rows.push((name.to_owned(), cells));
+    pub(super) fn row(&mut self, name: &str, samples: Samples) {
+        let [tcp, redirected, _] = &samples;
+        let mut ratios: Vec<_> =
+            tcp.iter().zip(redirected).map(|(tcp, redirected)| redirected / tcp).collect();
+        ratios.sort_by(f64::total_cmp);
+        let spread = [ratios.first(), ratios.last()].map(|end| end.copied().into());
+        let cells = samples
+            .map(|samples| if samples.is_empty() { Cell::Absent } else { Cell::Measured(median(samples)) });
+        self.rows.push(Row { name: name.to_owned(), cells, spread });
+    }
+}
+
+impl From<Option<f64>> for Cell {
+    fn from(value: Option<f64>) -> Self {
+        value.map_or(Self::Absent, Self::Measured)
     }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} ({})", self.title, self.unit)?;
-        writeln!(f, "  {:<12} {:>10} {:>10} {:>7} {:>10}", "", "TCP", "redirected", "ratio", "unix")?;
-        for (name, [tcp, redirected, unix]) in &self.rows {
+        writeln!(
+            f,
+            "  {:<12} {:>10} {:>10} {:>7} {:>13} {:>10}",
+            "", "TCP", "redirected", "ratio", "of rounds", "unix"
+        )?;
+        for Row { name, cells: [tcp, redirected, unix], spread: [least, greatest] } in &self.rows {
             let ratio = match (tcp, redirected) {
                 (Cell::Measured(tcp), Cell::Measured(redirected)) => Cell::Measured(redirected / tcp),
                 _ => Cell::Absent,
             };
-            writeln!(f, "  {name:<12} {tcp:>10.1} {redirected:>10.1} {ratio:>7.2} {unix:>10.1}")?;
+            let spread = format!("{least:.2}-{greatest:.2}");
+            writeln!(
+                f,
+                "  {name:<12} {tcp:>10.1} {redirected:>10.1} {ratio:>7.2} {spread:>13} {unix:>10.1}"
+            )?;
         }
         Ok(())
     }
@@ -70,13 +103,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_shows_the_ratio_of_redirected_to_plain() {
+    fn a_table_shows_the_ratio_of_redirected_to_plain_and_how_it_varied() {
         let mut table = Table::new("Round trip", "µs");
-        table.row(&bytes(64), [Cell::Measured(20.0), Cell::Measured(15.0), Cell::Absent]);
+        table.row(&bytes(64), [vec![20.0, 10.0, 30.0], vec![15.0, 8.0, 21.0], Vec::new()]);
         let expected = "\
 Round trip (µs)
-                      TCP redirected   ratio       unix
-  64 B               20.0       15.0    0.75          -
+                      TCP redirected   ratio     of rounds       unix
+  64 B               20.0       15.0    0.75     0.70-0.80          -
 ";
         assert_eq!(table.to_string(), expected);
     }
