@@ -5,14 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use forebay_otlp::SpanIndex;
 use forebay_otlp::threshold::{Randomness, Threshold};
 use proptest::prelude::*;
+use prost::Message as _;
 
 use super::fleet::{Fleet, STEP};
 use super::{
     Arrival, Fault, POLICIES, cases, configuration, play, reference, split, stamps, traffic, weight,
 };
-use crate::retroactive::{AgentSettings, RetroactiveAgent};
+use crate::Compatibility;
+use crate::retroactive::key::TraceKey;
+use crate::retroactive::message::Decisions;
+use crate::retroactive::program::ProgramId;
+use crate::retroactive::{AgentSettings, Members, RetroactiveAgent};
+use crate::tail::decision::Kept;
 use crate::tail::{Nanos, Remember};
-use crate::testing::{MILLISECOND, SECOND, Span, attribute, random, request, span, text, trace};
+use crate::testing::model::trace_of;
+use crate::testing::{MILLISECOND, SECOND, Span, attribute, decode, random, request, span, text, trace};
 
 const MINUTE: Nanos = 60 * SECOND;
 /// Keeps nearly all, and only coordinators can: nobody knows before the end that something does not last for long.
@@ -198,4 +205,44 @@ fn a_full_agent_gives_up_no_more_than_it_has_to() {
         assert!(pending > 5_000 || agent.counts().overwritten_spans == 0, "{pending} of {number}");
     }
     assert!(out.is_empty() && agent.counts().overwritten_spans > 10_000);
+}
+
+#[test]
+fn a_coordinator_that_keeps_everything_makes_no_agent_exceed_its_egress_limit() {
+    // All are of the same size.
+    let spans: Vec<_> = (100..200).map(|number| span(trace(number, number << 40), number)).collect();
+    let a_second = 10;
+    let settings = AgentSettings {
+        pending_bytes: 8 << 20,
+        remember_kept: Remember::Decisions(1 << 10),
+        remember_dropped: Remember::Decisions(1 << 10),
+        egress_bytes_per_second: Some(a_second * spans[0].encoded_len() as u64),
+        epoch_unix_nano: 0,
+    };
+    let (mut agent, mut out) = (RetroactiveAgent::new(settings), Vec::new());
+    agent.set_members(Members::new(["c".to_owned()]));
+    agent.connected("c");
+    agent.follows("c", ProgramId(1));
+    let policies = crate::testing::settings(&configuration(&[SHORT]), Compatibility::default()).policies;
+    agent.set_program(ProgramId(1), &policies.program(false), 0, &mut out).unwrap();
+    let keys: Vec<_> = spans.iter().map(|span| TraceKey::of(trace_of(span))).collect();
+    let request = request(spans);
+    let index = SpanIndex::scan(&request).unwrap();
+    agent.accept(&request, &index.envelopes, &index.spans, 0, &mut out);
+    let kept = Kept { policy: 0, part: None, threshold: None };
+    let everything = keys.into_iter().map(|key| (key, kept)).collect();
+    let mut decisions = Decisions { kept: everything, ..Decisions::default() };
+    for tick in 1..=100 {
+        decisions.tick = tick;
+        let tenth = tick * SECOND / 10;
+        agent.decided("c", &decisions, tenth, &mut out);
+        decisions.kept.clear();
+        // At first a second's worth, and from then on what comes in.
+        let left: usize = out.iter().map(|output| output.spans).sum();
+        let allowed = (a_second + a_second * (tick - 1) / 10).min(100);
+        assert_eq!(left as u64, allowed, "after {tick} tenths of a second");
+    }
+    let names: Vec<_> =
+        out.iter().flat_map(|output| decode(&output.request)).map(|left| left.span.name).collect();
+    assert!(names.is_sorted_by(|a, b| a > b), "the most random leave first: {names:?}");
 }
