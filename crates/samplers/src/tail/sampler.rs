@@ -109,10 +109,8 @@ pub struct TailSampler {
 
 /// Decisions are taken at multiples of this.
 const TICK: Nanos = 10_000_000;
-/// The same where policies have limits; less if traces wait less.
-const LIMITED_TICK: Nanos = 1_000_000_000;
-/// The same where agents report, which they do once a second; less if traces wait less.
-const REPORTED_TICK: Nanos = 500_000_000;
+/// The same where policies have limits, or agents report, which they do once a second; less if traces wait less.
+const LONG_TICK: Nanos = 1_000_000_000;
 
 impl TailSampler {
     /// A shard without traces.
@@ -309,14 +307,8 @@ impl Settings {
     /// better, and one that had to spread its budget over ticks of 10 ms would have none for most of them. What
     /// agents have reported comes and leaves in windows, and few messages have room for all that is decided of it.
     fn tick(&self) -> Nanos {
-        let longest = if self.policies.are_limited() {
-            LIMITED_TICK
-        } else if self.coordinates {
-            REPORTED_TICK
-        } else {
-            TICK
-        };
-        self.decision_wait.clamp(TICK, longest)
+        let is_long = self.policies.are_limited() || self.coordinates;
+        self.decision_wait.clamp(TICK, if is_long { LONG_TICK } else { TICK })
     }
 }
 

@@ -7,8 +7,8 @@ use crate::retroactive::message::Piece;
 use crate::tail::AgentNumber;
 use crate::tail::digest::Digest;
 
-/// Ticks are every half a second.
-const TICK: Nanos = 500 * MILLISECOND;
+/// Ticks are a second long.
+const TICK: Nanos = SECOND;
 
 fn coordinator(pending_bytes: usize) -> TailSampler {
     let settings = settings(&format!("{{decision_wait: 5s, {HALF}}}"), Compatibility::default());
