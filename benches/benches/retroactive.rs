@@ -69,7 +69,7 @@ fn pieces_of(count: usize, resolution: u64, error_in: u32, rng: &mut Rng) -> Vec
         digest.end = digest.start + coarse(duration);
         digest.predicates = Bits::from_raw(u128::from(rng.u32(..error_in) == 0));
         let trace_id = TraceKey::of(TraceId(rng.u128(..))).to_trace_id();
-        Piece { trace_id, digest, values: Vec::new(), waited: 0, kept: None, dropped: false, moved: false }
+        Piece::new(trace_id, digest)
     };
     (0..count).map(piece).collect()
 }
@@ -141,10 +141,8 @@ impl Fleet {
                 applied: self.tick,
                 horizon: Duration::from_secs(100),
                 members: 1,
-                overwritten: 0,
-                idle: 0,
                 pieces,
-                moved_on: Vec::new(),
+                ..Report::default()
             })
         };
         (0..AGENTS).map(message).collect()

@@ -123,18 +123,14 @@ fn report(window: u64, pieces: u64) -> Report {
         let mut digest = Digest::EMPTY;
         (digest.start, digest.end) = (1000 + number, 2000 + number);
         let trace_id = TraceKey::of(TraceId(u128::from(number) << 20)).to_trace_id();
-        Piece { trace_id, digest, values: Vec::new(), waited: 0, kept: None, dropped: false, moved: false }
+        Piece::new(trace_id, digest)
     };
     Report {
         window,
         program: ProgramId(1),
-        applied: 0,
         horizon: Duration::from_secs(60),
-        members: 0,
-        overwritten: 0,
-        idle: 0,
         pieces: (0..pieces).map(piece).collect(),
-        moved_on: Vec::new(),
+        ..Report::default()
     }
 }
 

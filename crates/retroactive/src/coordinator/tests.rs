@@ -138,17 +138,7 @@ impl Agent {
 fn report(program: ProgramId, window: u64, pieces: Vec<Piece>) -> Report {
     // Who cannot hold anything for long is not waited for for long.
     let horizon = Duration::from_secs(2);
-    Report {
-        window,
-        program,
-        applied: 0,
-        horizon,
-        members: 0,
-        overwritten: 0,
-        idle: 0,
-        pieces,
-        moved_on: Vec::new(),
-    }
+    Report { window, program, horizon, pieces, ..Report::default() }
 }
 
 /// What an agent holds of a trace that has lasted for so many milliseconds.
@@ -156,7 +146,7 @@ fn piece(key: u64, milliseconds: u64) -> Piece {
     let mut digest = Digest::EMPTY;
     (digest.start, digest.end) = (1_000_000_000, 1_000_000_000 + milliseconds * 1_000_000);
     let trace_id = TraceKey::new(key).unwrap().to_trace_id();
-    Piece { trace_id, digest, values: Vec::new(), waited: 0, kept: None, dropped: false, moved: false }
+    Piece::new(trace_id, digest)
 }
 
 fn claimed(key: u64) -> Piece {

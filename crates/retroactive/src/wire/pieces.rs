@@ -302,15 +302,7 @@ fn whole(remainder: [u8; REMAINDER]) -> u128 {
 
 fn piece(key: u64) -> Result<Piece, MessageError> {
     let trace_id = TraceKey::new(key).ok_or(MessageError::Invalid("key"))?.to_trace_id();
-    Ok(Piece {
-        trace_id,
-        digest: Digest::EMPTY,
-        values: Vec::new(),
-        waited: 0,
-        kept: None,
-        dropped: false,
-        moved: false,
-    })
+    Ok(Piece::new(trace_id, Digest::EMPTY))
 }
 
 fn put_u32(to: &mut u32, number: u64) -> Result<(), MessageError> {

@@ -57,17 +57,7 @@ pub fn encode(report: &Report) -> Vec<u8> {
 /// When it is malformed or says that it has more than [`MAX_PIECES`](super::MAX_PIECES) pieces, or that as many traces
 /// have moved on.
 pub fn decode(message: &[u8]) -> Result<Undecoded, MessageError> {
-    let mut report = Report {
-        window: 0,
-        program: ProgramId::default(),
-        applied: 0,
-        horizon: Duration::ZERO,
-        members: 0,
-        overwritten: 0,
-        idle: 0,
-        pieces: Vec::new(),
-        moved_on: Vec::new(),
-    };
+    let mut report = Report::default();
     let (mut pieces, mut moved_on) = (&[][..], &[][..]);
     for field in Fields::new(message) {
         let field = field?;

@@ -489,13 +489,10 @@ impl RetroactiveAgent {
         let trace_id =
             if self.columns.trace_ids { slot.trace_id } else { TraceKey::of(slot.trace_id).to_trace_id() };
         Piece {
-            trace_id,
-            digest: slot.digest.restricted(self.columns),
             values: self.pending.store.fingerprints.values(number).as_bytes().to_vec(),
             waited: slot.digest.arrived.whole_seconds_until(self.now),
-            kept: None,
-            dropped: false,
             moved: self.tracks.get(number).moved,
+            ..Piece::new(trace_id, slot.digest.restricted(self.columns))
         }
     }
 }

@@ -422,17 +422,7 @@ mod tests {
     fn report(window: u64, applied: u64) -> Report {
         let horizon = Duration::from_secs(100);
         let program = ProgramId(1);
-        Report {
-            window,
-            program,
-            applied,
-            horizon,
-            members: 1,
-            overwritten: 0,
-            idle: 0,
-            pieces: Vec::new(),
-            moved_on: Vec::new(),
-        }
+        Report { window, program, applied, horizon, members: 1, ..Report::default() }
     }
 
     fn fleet() -> Coordination {

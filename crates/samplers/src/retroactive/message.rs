@@ -30,7 +30,7 @@ pub struct Piece {
 }
 
 /// What an agent reports at a time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Its number: larger than those of all reports of the agent before, on other streams too.
     pub window: u64,
@@ -51,6 +51,14 @@ pub struct Report {
     /// Traces that it has told this coordinator of, and that another one owns from now on. Of one that is among
     /// `pieces` as well, these are newer.
     pub moved_on: Vec<TraceKey>,
+}
+
+impl Piece {
+    /// What the first spans of a trace have shown that have just come.
+    #[must_use]
+    pub const fn new(trace_id: TraceId, digest: Digest) -> Self {
+        Self { trace_id, digest, values: Vec::new(), waited: 0, kept: None, dropped: false, moved: false }
+    }
 }
 
 /// What a coordinator has decided since it last said so.

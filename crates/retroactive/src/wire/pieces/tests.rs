@@ -97,7 +97,7 @@ fn window(count: usize) -> Vec<Piece> {
         digest.end = digest.start + u64::try_from(duration.as_nanos()).unwrap();
         digest.predicates = Bits::from_raw(u128::from(rng.u8(..20) == 0));
         let trace_id = TraceKey::of(TraceId(rng.u128(..))).to_trace_id();
-        Piece { trace_id, digest, values: Vec::new(), waited: 0, kept: None, dropped: false, moved: false }
+        Piece::new(trace_id, digest)
     };
     (0..count).map(|_| piece()).collect()
 }

@@ -181,13 +181,9 @@ impl RetroactiveAgent {
             let Some(owner) = self.members.owner(key.get()) else { return };
             if unaware(key, &self.owners[owner].name) {
                 self.owners[owner].announcements.push(Piece {
-                    trace_id: key.to_trace_id(),
-                    digest: Digest::EMPTY,
-                    values: Vec::new(),
                     waited: moment.whole_seconds_until(now),
                     kept: Some(kept),
-                    dropped: false,
-                    moved: false,
+                    ..Piece::new(key.to_trace_id(), Digest::EMPTY)
                 });
             }
         }

@@ -17,15 +17,7 @@ fn coordinator(pending_bytes: usize) -> TailSampler {
 
 /// A window of an agent, with a trace of each of these randomnesses.
 fn reported(window: u64, randomness: &[u64]) -> Reported {
-    let piece = |&randomness: &u64| Piece {
-        trace_id: TraceId(randomness.into()),
-        digest: Digest::EMPTY,
-        values: Vec::new(),
-        waited: 0,
-        kept: None,
-        dropped: false,
-        moved: false,
-    };
+    let piece = |&randomness: &u64| Piece::new(TraceId(randomness.into()), Digest::EMPTY);
     let pieces = randomness.iter().map(piece).collect();
     Reported { agent: AgentNumber(1), window, horizon: 100 * SECOND, pieces, moved_on: Vec::new() }
 }
