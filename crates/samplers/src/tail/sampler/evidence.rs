@@ -320,7 +320,8 @@ impl Reported {
     /// Bytes that it holds.
     fn bytes(&self) -> usize {
         let values: usize = self.pieces.iter().map(|piece| piece.values.capacity()).sum();
-        self.pieces.capacity() * size_of::<Piece>() + values
+        let moved_on = self.moved_on.capacity() * size_of::<TraceKey>();
+        self.pieces.capacity() * size_of::<Piece>() + values + moved_on
     }
 }
 
