@@ -47,11 +47,16 @@
 #define SK_USER_DATA_FLAGS 7UL
 
 /*
- * Messages of LARGE bytes and more are bulk if they do not wait for each other. To put one into a queue takes the
- * receiver's lock, for which its sender sleeps while the receiver copies the one before; to TCP that does not happen.
+ * What goes better by TCP. To put a message into a queue takes the receiver's lock, for which its sender sleeps while
+ * the receiver copies the one before; to TCP that does not happen. Small messages are so much cheaper that they are
+ * faster all the same, LARGE ones are not if one in SELDOM meets the lock. Nor are HUGE ones that do not wait for each
+ * other: the receiver gets no byte of a message before the last has been copied, and TCP's meanwhile. BULK of the
+ * bytes of such messages are enough.
  */
-#define LARGE (64 << 10)
-#define BULK (1 << 20)
+#define LARGE (16 << 10)
+#define HUGE (128 << 10)
+#define SELDOM 16
+#define BULK (256 << 10)
 
 #define HOOKS (BPF_SOCK_OPS_RTT_CB_FLAG | BPF_SOCK_OPS_STATE_CB_FLAG | BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG)
 
@@ -62,6 +67,9 @@ struct sock {
 			int counter;
 		} rmem_alloc;
 	} sk_backlog;
+	struct {
+		int owned;
+	} sk_lock;
 	int sk_rcvbuf;
 	int sk_sndbuf;
 	void *sk_user_data; /* struct sk_psock *, with flags in its lowest bits */
@@ -104,7 +112,7 @@ struct connection {
 	__u32 others_hooks; /* callbacks that somebody else had asked for before */
 	__u64 sock; /* the socket itself, as of struct peer */
 	__u64 peer_sock;
-	__u64 bulk; /* bytes of large messages that did not wait for the one before */
+	__u64 bulk; /* bytes that would have gone better by TCP, less the SELDOMth part of others */
 };
 
 struct {
@@ -273,6 +281,29 @@ static __always_inline bool is_full(const struct connection *connection, const s
 	return (__u64)unread + size > bound;
 }
 
+/* Whether a system call at the receiver has its lock. */
+static __always_inline bool is_locked(const struct connection *connection)
+{
+	const struct sock *sock = (struct sock *)connection->peer_sock;
+	int owned = 0;
+
+	bpf_core_read(&owned, sizeof(owned), &sock->sk_lock.owned);
+	return owned;
+}
+
+/* Counts a message as bulk or against it, while so much before it is unread. */
+static __always_inline void weigh(struct connection *connection, __u32 before, __u32 size)
+{
+	__u32 relief = size / SELDOM;
+
+	if (size < LARGE)
+		return;
+	if (before && (size >= HUGE || is_locked(connection)))
+		connection->bulk += size;
+	else
+		connection->bulk -= connection->bulk < relief ? connection->bulk : relief;
+}
+
 /* What a redirected direction has to consider before its next message. */
 static __always_inline void reconsider(struct connection *connection, const struct config *config,
 				       const struct peer *peer, __u32 size)
@@ -283,16 +314,14 @@ static __always_inline void reconsider(struct connection *connection, const stru
 		demote(connection, connection->bulk > BULK ? DEMOTED_BULK : DEMOTED_PEER);
 		return;
 	}
-	if (!before)
-		return;
-	if (is_full(connection, config, before, size)) {
+	if (before && is_full(connection, config, before, size)) {
 		demote(connection, DEMOTED_UNREAD);
 		return;
 	}
-	if (size < LARGE || connection->bulk > BULK)
-		return;
 	/* Asked once. Who cannot settle by itself does not ask the peer to, and stays redirected. */
-	connection->bulk += size;
+	if (connection->bulk > BULK)
+		return;
+	weigh(connection, before, size);
 	if (connection->bulk <= BULK)
 		return;
 	if (!is_alone(connection))

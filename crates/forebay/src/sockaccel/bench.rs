@@ -8,6 +8,7 @@ mod arena;
 mod chart;
 mod client;
 mod hop;
+mod host;
 mod namespace;
 mod nodes;
 mod otlp;
@@ -70,6 +71,7 @@ fn measure(cgroup: &Path, parts: &[Part], rounds: usize, svg: Option<&Path>) -> 
     let elsewhere = nodes::Nodes::new();
     let arena = Arena::enter(cgroup)?;
     let listeners = Listeners::open()?;
+    writeln!(stdout(), "{}\n", host::Host::read())?;
     for &part in parts {
         // Namespaces need more than the rest, and some hosts refuse them.
         let tables = match (part, &elsewhere) {
@@ -97,8 +99,13 @@ fn local(part: Part, arena: &Arena, listeners: &Listeners, rounds: usize) -> Res
         }
         Part::Throughput => {
             let _accelerated = accelerate()?;
-            let table = |stream| throughput(listeners, stream, rounds);
-            vec![table(Stream::NoDelay)?, table(Stream::Nagle)?, table(Stream::OneWay)?]
+            let table = |stream, placement| throughput(listeners, stream, placement, rounds);
+            vec![
+                table(Stream::NoDelay, Placement::TwoCpus)?,
+                table(Stream::NoDelay, Placement::OneCpu)?,
+                table(Stream::Nagle, Placement::TwoCpus)?,
+                table(Stream::OneWay, Placement::TwoCpus)?,
+            ]
         }
         Part::Cpu => {
             let _accelerated = accelerate()?;
@@ -157,19 +164,28 @@ fn round_trips(listeners: &Listeners, placement: Placement, rounds: usize) -> Re
     })
 }
 
-fn throughput(listeners: &Listeners, stream: Stream, rounds: usize) -> Result<Table, StartError> {
-    by_size(&format!("Throughput by size of messages, {stream}"), "MB/s", rounds, |size, transport| {
-        Ok(traffic::stream(listeners.connect(transport)?, size, stream)?.megabytes_per_second())
+fn throughput(
+    listeners: &Listeners,
+    stream: Stream,
+    placement: Placement,
+    rounds: usize,
+) -> Result<Table, StartError> {
+    let title = format!("Throughput by size of messages, {stream}, {placement}");
+    by_size(&title, "MB/s", rounds, |size, transport| {
+        let pair = listeners.connect(transport)?;
+        Ok(traffic::stream(pair, size, stream, placement)?.megabytes_per_second())
     })
 }
 
 fn cpu_time(listeners: &Listeners, rounds: usize) -> Result<Table, StartError> {
-    let mut table = Table::new("CPU time of both ends, messages of 16 KiB", "s/GB");
-    let samples = take_turns(rounds, |transport| {
-        let transfer = traffic::stream(listeners.connect(transport)?, 16 << 10, Stream::NoDelay)?;
-        Ok(transfer.cpu_seconds_per_gigabyte())
-    })?;
-    table.row("16 KiB", samples);
+    let mut table = Table::new("CPU time of both ends, messages of 16 KiB", "ms/GB");
+    for (name, placement) in [("two CPUs", Placement::TwoCpus), ("one CPU", Placement::OneCpu)] {
+        let samples = take_turns(rounds, |transport| {
+            let pair = listeners.connect(transport)?;
+            Ok(traffic::stream(pair, 16 << 10, Stream::NoDelay, placement)?.cpu_milliseconds_per_gigabyte())
+        })?;
+        table.row(name, samples);
+    }
     Ok(table)
 }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
@@ -19,15 +20,15 @@ const ANSWERED: usize = 128 * KIB;
 /// How far a sender is ahead of the answers.
 const WINDOW: usize = 512 * KIB;
 
-/// Sends a pattern in large messages, waiting for answers.
-fn upload(client: &mut TcpStream, total: usize) {
+/// Sends a pattern in messages of a size, waiting for answers.
+fn upload(client: &mut TcpStream, size: usize, total: usize) {
     let (mut allowed, mut answer) = (WINDOW, ANSWER);
-    for sent in (0..total).step_by(256 * KIB) {
-        while allowed < sent + 256 * KIB {
+    for sent in (0..total).step_by(size) {
+        while allowed < sent + size {
             client.read_exact(&mut answer).unwrap();
             allowed += ANSWERED;
         }
-        client.write_all(&pattern(sent as u64, 256 * KIB)).unwrap();
+        client.write_all(&pattern(sent as u64, size)).unwrap();
     }
     for _ in (allowed..total + WINDOW).step_by(ANSWERED) {
         client.read_exact(&mut answer).unwrap();
@@ -72,7 +73,7 @@ fn a_stream_of_large_messages_leaves_the_table_at_both_ends_though_it_is_answere
         let accelerator = world.accelerate(&[&listener]);
         let Pair { mut client, server } = Pair::through(&listener);
         let receiver = download(server, 256 * MIB);
-        upload(&mut client, 256 * MIB);
+        upload(&mut client, 256 * KIB, 256 * MIB);
         let mut server = receiver.join().unwrap();
         assert_eq!(demotions(&accelerator), [1, 1, 0]);
         let mut buffer = [0; 8];
@@ -90,6 +91,61 @@ fn a_stream_of_large_messages_leaves_the_table_at_both_ends_though_it_is_answere
         assert_eq!(&buffer, b"ordinary");
         assert_eq!((before.sockets(), before.redirected()), (0, 0));
         assert_eq!(stats(&accelerator), before, "these are no sockets of the table any more");
+    });
+}
+
+#[test]
+fn messages_that_meet_their_receiver_at_work_go_back_to_tcp() {
+    isolated(|world| {
+        let listener = listener();
+        let accelerator = world.accelerate(&[&listener]);
+        let Pair { client, server } = Pair::through(&listener);
+        let received = AtomicUsize::new(0);
+        let read = || {
+            let mut buffer = vec![0; 256 * KIB];
+            loop {
+                match (&server).read(&mut buffer) {
+                    Ok(0) => break,
+                    Ok(length) => drop(received.fetch_add(length, Ordering::Relaxed)),
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+                }
+            }
+        };
+        thread::scope(|scope| {
+            // Two, so that one is reading whenever the other is about to. Both end when the client is gone.
+            let _readers = [(); 2].map(|()| scope.spawn(read));
+            let mut client = client;
+            let message = vec![7; 16 * KIB];
+            let mut sent = 0;
+            until("a message goes by TCP", || {
+                for _ in 0..1000 {
+                    while sent - received.load(Ordering::Relaxed) > 256 * KIB {
+                        thread::yield_now();
+                    }
+                    client.write_all(&message).unwrap();
+                    sent += message.len();
+                }
+                count(&accelerator, Counter::DemotedBulk) == 1
+            });
+        });
+        assert_eq!(demotions(&accelerator), [1, 0, 0]);
+    });
+}
+
+#[test]
+fn messages_that_do_not_meet_their_receiver_at_work_stay_redirected() {
+    isolated(|world| {
+        let listener = listener();
+        let accelerator = world.accelerate(&[&listener]);
+        let Pair { mut client, mut server } = Pair::through(&listener);
+        let sent = pattern(0, 4 * 16 * KIB);
+        let mut buffer = vec![0; sent.len()];
+        for _ in 0..1000 {
+            sent.chunks(16 * KIB).for_each(|message| client.write_all(message).unwrap());
+            server.read_exact(&mut buffer).unwrap();
+            assert!(buffer == sent);
+        }
+        assert_eq!((demotions(&accelerator), stats(&accelerator).redirected()), ([0, 0, 0], 1));
     });
 }
 

@@ -10,10 +10,14 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use sockaccel_bpf::Counter;
 
-use crate::harness::{Pair, count, isolated, listener, pattern, until};
+use crate::harness::{Pair, count, isolated, listener, pattern, stats, until};
 
 /// Of the two ends.
 const ENDS: usize = 2;
+/// Messages that are bulk if they do not wait for each other.
+const HUGE: std::ops::Range<usize> = 128 << 10..160 << 10;
+/// So much may be under way that all of it is always taken.
+const UNDER_WAY: u64 = 1 << 20;
 
 #[derive(Clone, Debug)]
 enum Call {
@@ -45,7 +49,9 @@ fn call() -> impl Strategy<Value = Call> {
     let end = 0..ENDS;
     prop_oneof![
         6 => (end.clone(), 1..5000_usize).prop_map(|(end, length)| Call::Send { end, length }),
+        2 => (end.clone(), HUGE).prop_map(|(end, length)| Call::Send { end, length }),
         6 => (end.clone(), 1..8000_usize).prop_map(|(end, length)| Call::Receive { end, length }),
+        2 => (end.clone(), HUGE).prop_map(|(end, length)| Call::Receive { end, length }),
         2 => (end.clone(), 1..8000_usize).prop_map(|(end, length)| Call::Peek { end, length }),
         1 => end.clone().prop_map(|end| Call::CloseHalf { end }),
         1 => end.prop_map(|end| Call::Close { end }),
@@ -76,9 +82,11 @@ impl Model {
         let peer_is_there = self.ends[1 - end].is_some();
         let Some(stream) = &mut self.ends[end] else { return "closed".to_owned() };
         let direction = &mut self.directions[end];
+        if direction.sent - direction.read + length as u64 > UNDER_WAY {
+            return "not sent".to_owned();
+        }
         match stream.write(&pattern(direction.sent, length)) {
             Ok(written) => {
-                // So little is under way that all of it is always taken.
                 assert!(written == length && !direction.ended);
                 direction.sent += length as u64;
                 // What is sent to a peer that is gone is answered by a reset, at some time.
@@ -109,8 +117,8 @@ impl Model {
             let error = stream.read(&mut buffer).unwrap_err();
             return error.kind().to_string();
         }
-        // What has been sent may be under way for a moment.
-        let wanted = length.min(available);
+        // What has been sent may be under way for a moment. Two queues are not peeked at together.
+        let wanted = if peek { length.min(available).min(1) } else { length.min(available) };
         let mut received = 0;
         until("what was sent arrives", || {
             let result = if peek {
@@ -134,8 +142,9 @@ impl Model {
     fn close_half(&mut self, end: usize) -> String {
         let Some(stream) = &self.ends[end] else { return "closed".to_owned() };
         let result = stream.shutdown(Shutdown::Write);
-        self.directions[end].ended = true;
-        if self.reset || self.ends[1 - end].is_none() {
+        // The second time it matters whether the peer's end has arrived, which the receive window decides.
+        let again = std::mem::replace(&mut self.directions[end].ended, true);
+        if again || self.reset || self.ends[1 - end].is_none() {
             return "closed half or not".to_owned();
         }
         format!("{:?}", result.map_err(|error| error.kind()))
@@ -155,8 +164,8 @@ fn programs_see_on_a_redirected_connection_what_they_see_on_a_plain_one() {
         let (redirected, plain) = (listener(), listener());
         let accelerator = world.accelerate(&[&redirected]);
         let mut runner =
-            TestRunner::new(Config { cases: 300, failure_persistence: None, ..Config::default() });
-        let calls = prop::collection::vec(call(), 1..40);
+            TestRunner::new(Config { cases: 1000, failure_persistence: None, ..Config::default() });
+        let calls = prop::collection::vec(call(), 1..80);
         let law = runner.run(&calls, |calls| {
             let mut models = [&redirected, &plain].map(|listener| Model::new(Pair::through(listener)));
             for call in &calls {
@@ -166,6 +175,8 @@ fn programs_see_on_a_redirected_connection_what_they_see_on_a_plain_one() {
             Ok(())
         });
         law.unwrap();
-        assert!(count(&accelerator, Counter::MessagesRedirected) > 300);
+        for counter in [Counter::MessagesRedirected, Counter::DemotedBulk, Counter::DemotedPeer] {
+            assert!(count(&accelerator, counter) > 0, "{counter:?} of {:?}", stats(&accelerator));
+        }
     });
 }

@@ -148,6 +148,6 @@ impl Nodes {
             }))
         })?;
         let pair = Pair { client: End::Tcp(client), server: End::Tcp(self.listener.accept()?.0) };
-        Ok(traffic::stream(pair, size, Stream::NoDelay)?.megabytes_per_second())
+        Ok(traffic::stream(pair, size, Stream::NoDelay, Placement::TwoCpus)?.megabytes_per_second())
     }
 }

@@ -72,8 +72,8 @@ impl Transfer {
         f64::from(self.bytes) / 1e6 / self.elapsed.as_secs_f64()
     }
 
-    pub(super) fn cpu_seconds_per_gigabyte(&self) -> f64 {
-        self.cpu.as_secs_f64() / (f64::from(self.bytes) / 1e9)
+    pub(super) fn cpu_milliseconds_per_gigabyte(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e3 / (f64::from(self.bytes) / 1e9)
     }
 }
 
@@ -116,13 +116,18 @@ pub(super) fn ping(client: &mut (impl Read + Write), size: usize, trips: usize) 
 }
 
 /// Sends a stream in messages of a size, and receives it.
-pub(super) fn stream(pair: Pair, size: usize, stream: Stream) -> Result<Transfer, StartError> {
+pub(super) fn stream(
+    pair: Pair,
+    size: usize,
+    stream: Stream,
+    placement: Placement,
+) -> Result<Transfer, StartError> {
     pair.set_nodelay(!matches!(stream, Stream::Nagle))?;
     let total = (size * MESSAGES).min(BYTES) / size * size;
     let windowed = !matches!(stream, Stream::OneWay);
     let Pair { mut client, mut server } = pair;
     let cpus = Cpus::allowed()?;
-    let (here, there) = cpus.of(Placement::TwoCpus);
+    let (here, there) = cpus.of(placement);
     let (begin, cpu) = (Instant::now(), process_time());
     thread::scope(|scope| {
         let receiver = scope.spawn(move || {
