@@ -129,16 +129,20 @@ fn show(table: &Table, svg: Option<&Path>) -> Result<(), StartError> {
     svg.map_or(Ok(()), |directory| chart::draw(table, directory))
 }
 
-/// What each transport does in each round; they take turns.
+/// What each transport does in each round. They take turns, in one order and in the other: what comes first may find
+/// another host than what follows it.
 fn take_turns(
     rounds: usize,
+    transports: &[Transport],
     mut measure: impl FnMut(Transport) -> Result<f64, StartError>,
 ) -> Result<Samples, StartError> {
     let mut samples = [const { Vec::new() }; 3];
+    let mut order = transports.to_vec();
     for _ in 0..rounds {
-        for (samples, transport) in samples.iter_mut().zip(Transport::ALL) {
-            samples.push(measure(transport)?);
+        for &transport in &order {
+            samples[transport as usize].push(measure(transport)?);
         }
+        order.reverse();
     }
     Ok(samples)
 }
@@ -151,7 +155,10 @@ fn by_size(
 ) -> Result<Table, StartError> {
     let mut table = Table::new(title, unit);
     for size in SIZES {
-        table.row(&report::bytes(size), take_turns(rounds, |transport| measure(size, transport))?);
+        table.row(
+            &report::bytes(size),
+            take_turns(rounds, &Transport::ALL, |transport| measure(size, transport))?,
+        );
     }
     Ok(table)
 }
@@ -180,7 +187,7 @@ fn throughput(
 fn cpu_time(listeners: &Listeners, rounds: usize) -> Result<Table, StartError> {
     let mut table = Table::new("CPU time of both ends, messages of 16 KiB", "ms/GB");
     for (name, placement) in [("two CPUs", Placement::TwoCpus), ("one CPU", Placement::OneCpu)] {
-        let samples = take_turns(rounds, |transport| {
+        let samples = take_turns(rounds, &Transport::ALL, |transport| {
             let pair = listeners.connect(transport)?;
             Ok(traffic::stream(pair, 16 << 10, Stream::NoDelay, placement)?.cpu_milliseconds_per_gigabyte())
         })?;
@@ -191,6 +198,9 @@ fn cpu_time(listeners: &Listeners, rounds: usize) -> Result<Table, StartError> {
 
 fn connections(listeners: &Listeners, rounds: usize) -> Result<Table, StartError> {
     let mut table = Table::new("Making and closing a connection, median", "µs");
-    table.row("connection", take_turns(rounds, |transport| traffic::set_up(listeners, transport))?);
+    table.row(
+        "connection",
+        take_turns(rounds, &Transport::ALL, |transport| traffic::set_up(listeners, transport))?,
+    );
     Ok(table)
 }

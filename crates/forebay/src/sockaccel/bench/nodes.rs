@@ -8,8 +8,8 @@ use super::arena::Arena;
 use super::namespace::Namespace;
 use super::report::{Table, median};
 use super::traffic::{self, Cpus, Placement, Stream, join, ping};
-use super::transport::{End, Pair};
-use super::{SIZES, report};
+use super::transport::{End, Pair, Transport};
+use super::{SIZES, report, take_turns};
 use crate::components::StartError;
 
 /// Of the application's server, the proxy that its connections are redirected to, and what is behind that.
@@ -41,12 +41,11 @@ pub(super) fn mesh_leg(arena: &Arena, rounds: usize) -> Result<Table, StartError
     let samples = thread::scope(|scope| {
         join(scope.spawn(|| {
             namespace.enter()?;
-            let mut samples = [const { Vec::new() }; 3];
-            for _ in 0..rounds {
-                samples[0].push(PLAIN.round_trip()?);
-                samples[1].push(ACCELERATED.round_trip()?);
-            }
-            Ok(samples)
+            take_turns(rounds, &Transport::TCP, |transport| {
+                let leg = if transport == Transport::Tcp { PLAIN } else { ACCELERATED };
+                Ok(leg.round_trip()?)
+            })
+            .map_err(io::Error::other)
         }))
     })?;
     let mut table = Table::new("Round trip through a proxy by REDIRECT (both legs), median", "µs");
@@ -129,12 +128,11 @@ impl Nodes {
     pub(super) fn throughput(&self, arena: &Arena, rounds: usize) -> Result<Table, StartError> {
         let mut table = Table::new("Throughput to another node (nothing can be redirected)", "MB/s");
         for size in SIZES {
-            let mut samples = [const { Vec::new() }; 3];
-            for _ in 0..rounds {
-                samples[0].push(self.send(size)?);
-                let _accelerated = arena.accelerate([PORT], &[])?;
-                samples[1].push(self.send(size)?);
-            }
+            let samples = take_turns(rounds, &Transport::TCP, |transport| {
+                let accelerate = || arena.accelerate([PORT], &[]);
+                let _accelerated = (transport == Transport::Redirected).then(accelerate).transpose()?;
+                self.send(size)
+            })?;
             table.row(&report::bytes(size), samples);
         }
         Ok(table)

@@ -72,7 +72,7 @@ pub(super) fn by_spans(
     for spans in SPANS {
         // Requests one after another are one request.
         let request = Bytes::from(span.repeat(spans));
-        let samples = take_turns(rounds, |transport| measure(&request, transport))?;
+        let samples = take_turns(rounds, &Transport::ALL, |transport| measure(&request, transport))?;
         let name = if spans == 1 { "1 span".to_owned() } else { format!("{spans} spans") };
         table.row(&name, samples);
     }

@@ -38,6 +38,8 @@ const SOCKET: &str = "stream";
 
 impl Transport {
     pub(super) const ALL: [Self; 3] = [Self::Tcp, Self::Redirected, Self::Unix];
+    /// Those that leave a network namespace.
+    pub(super) const TCP: [Self; 2] = [Self::Tcp, Self::Redirected];
 }
 
 impl Listeners {
