@@ -4,7 +4,9 @@
 set -eu
 object=$(realpath "$1")
 cd "$(dirname "$0")"
-# BTF names the source by its path from `.`: nothing of where this runs gets into the object.
+# Read from standard input, so that BTF neither names a path of where this runs nor holds the source's lines.
 "${CLANG:-clang}" --target=bpf -mcpu=v3 -O2 -g -fdebug-compilation-dir=. -Wall -Wextra -Werror \
-    -I"/usr/include/$(uname -m)-linux-gnu" -c sockaccel.bpf.c -o "$object"
-"${LLVM_STRIP:-llvm-strip}" --strip-debug "$object"
+    -I. -I"/usr/include/$(uname -m)-linux-gnu" -x c -c - -o "$object" <sockaccel.bpf.c
+# Loaders do not read how a linker would join BTF with that of other objects.
+"${LLVM_STRIP:-llvm-strip}" --strip-debug --remove-section=.rel.BTF --remove-section=.rel.BTF.ext \
+    --remove-section=.llvm_addrsig "$object"
