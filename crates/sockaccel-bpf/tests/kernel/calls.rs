@@ -8,7 +8,7 @@ use rustix::net::{RecvFlags, recv};
 use rustix::pipe::{SpliceFlags, pipe, splice};
 use sockaccel_bpf::Counter;
 
-use crate::harness::{Pair, count, isolated, listener, pattern, stats};
+use crate::harness::{Pair, count, isolated, pattern, stats};
 
 /// What a pipe holds at once; so little is no bulk.
 const PIPE: usize = 32 << 10;
@@ -16,9 +16,7 @@ const PIPE: usize = 32 << 10;
 #[test]
 fn what_is_spliced_into_a_connection_stays_in_order_with_what_is_written() {
     isolated(|world| {
-        let listener = listener();
-        let accelerator = world.accelerate(&[&listener]);
-        let Pair { mut client, mut server } = Pair::through(&listener);
+        let (accelerator, Pair { mut client, mut server }) = world.accelerated_pair();
         let (from, to) = pipe().unwrap();
         let mut received = vec![0; 2 * PIPE];
         for round in 0..20 {
@@ -40,9 +38,7 @@ fn what_is_spliced_into_a_connection_stays_in_order_with_what_is_written() {
 #[test]
 fn what_splicing_from_a_connection_does_not_find_is_not_lost() {
     isolated(|world| {
-        let listener = listener();
-        let _accelerator = world.accelerate(&[&listener]);
-        let Pair { mut client, mut server } = Pair::through(&listener);
+        let (_accelerator, Pair { mut client, mut server }) = world.accelerated_pair();
         client.write_all(&pattern(0, 1000)).unwrap();
         let (from, to) = pipe().unwrap();
         server.set_nonblocking(true).unwrap();
@@ -66,9 +62,7 @@ fn what_splicing_from_a_connection_does_not_find_is_not_lost() {
 #[test]
 fn waiting_for_all_may_be_answered_with_what_is_there() {
     isolated(|world| {
-        let listener = listener();
-        let _accelerator = world.accelerate(&[&listener]);
-        let Pair { mut client, server } = Pair::through(&listener);
+        let (_accelerator, Pair { mut client, server }) = world.accelerated_pair();
         client.write_all(b"first").unwrap();
         let mut text = [0; 10];
         let (first, _) = recv(&server, &mut text[..], RecvFlags::WAITALL).unwrap();
@@ -82,9 +76,7 @@ fn waiting_for_all_may_be_answered_with_what_is_there() {
 #[test]
 fn many_pieces_in_one_call_arrive_as_one() {
     isolated(|world| {
-        let listener = listener();
-        let accelerator = world.accelerate(&[&listener]);
-        let Pair { client, mut server } = Pair::through(&listener);
+        let (accelerator, Pair { client, mut server }) = world.accelerated_pair();
         // More pieces than the kernel puts into one message, of lengths around its pages.
         let sent = pattern(0, 100 * 1021);
         let pieces: Vec<_> = sent.chunks(1021).map(IoSlice::new).collect();
@@ -99,9 +91,7 @@ fn many_pieces_in_one_call_arrive_as_one() {
 #[test]
 fn of_a_great_message_what_was_said_to_be_taken_arrives() {
     isolated(|world| {
-        let listener = listener();
-        let accelerator = world.accelerate(&[&listener]);
-        let Pair { mut client, mut server } = Pair::through(&listener);
+        let (accelerator, Pair { mut client, mut server }) = world.accelerated_pair();
         client.set_nonblocking(true).unwrap();
         let great = 16 << 20;
         let mut taken = 0;

@@ -69,9 +69,7 @@ fn demotions(accelerator: &Accelerator) -> [u64; 3] {
 #[test]
 fn a_stream_of_large_messages_leaves_the_table_at_both_ends_though_it_is_answered() {
     isolated(|world| {
-        let listener = listener();
-        let accelerator = world.accelerate(&[&listener]);
-        let Pair { mut client, server } = Pair::through(&listener);
+        let (accelerator, Pair { mut client, server }) = world.accelerated_pair();
         let receiver = download(server, 256 * MIB);
         upload(&mut client, 256 * KIB, 256 * MIB);
         let mut server = receiver.join().unwrap();
@@ -97,9 +95,7 @@ fn a_stream_of_large_messages_leaves_the_table_at_both_ends_though_it_is_answere
 #[test]
 fn messages_that_meet_their_receiver_at_work_go_back_to_tcp() {
     isolated(|world| {
-        let listener = listener();
-        let accelerator = world.accelerate(&[&listener]);
-        let Pair { client, server } = Pair::through(&listener);
+        let (accelerator, Pair { client, server }) = world.accelerated_pair();
         let received = AtomicUsize::new(0);
         let read = || {
             let mut buffer = vec![0; 256 * KIB];
@@ -135,9 +131,7 @@ fn messages_that_meet_their_receiver_at_work_go_back_to_tcp() {
 #[test]
 fn messages_that_do_not_meet_their_receiver_at_work_stay_redirected() {
     isolated(|world| {
-        let listener = listener();
-        let accelerator = world.accelerate(&[&listener]);
-        let Pair { mut client, mut server } = Pair::through(&listener);
+        let (accelerator, Pair { mut client, mut server }) = world.accelerated_pair();
         let sent = pattern(0, 4 * 16 * KIB);
         let mut buffer = vec![0; sent.len()];
         for _ in 0..1000 {
@@ -152,9 +146,7 @@ fn messages_that_do_not_meet_their_receiver_at_work_stay_redirected() {
 #[test]
 fn large_messages_that_wait_for_each_other_stay_redirected() {
     isolated(|world| {
-        let listener = listener();
-        let accelerator = world.accelerate(&[&listener]);
-        let Pair { client, server } = Pair::through(&listener);
+        let (accelerator, Pair { client, server }) = world.accelerated_pair();
         let mut buffer = vec![0; 256 * KIB];
         for round in 0..50 {
             let sent = pattern(round, buffer.len());
@@ -171,9 +163,7 @@ fn large_messages_that_wait_for_each_other_stay_redirected() {
 #[test]
 fn a_stream_whose_receiver_has_once_answered_and_then_says_nothing_stays_redirected() {
     isolated(|world| {
-        let listener = listener();
-        let accelerator = world.accelerate(&[&listener]);
-        let Pair { mut client, mut server } = Pair::through(&listener);
+        let (accelerator, Pair { mut client, mut server }) = world.accelerated_pair();
         server.write_all(b"hello").unwrap();
         client.read_exact(&mut [0; 5]).unwrap();
         let mut buffer = vec![0; 256 * KIB];
@@ -193,9 +183,7 @@ fn a_stream_whose_receiver_has_once_answered_and_then_says_nothing_stays_redirec
 #[test]
 fn an_end_stays_until_it_has_read_what_was_redirected_to_it() {
     isolated(|world| {
-        let listener = listener();
-        let accelerator = world.accelerate(&[&listener]);
-        let Pair { mut client, mut server } = Pair::through(&listener);
+        let (accelerator, Pair { mut client, mut server }) = world.accelerated_pair();
         server.write_all(b"unread").unwrap();
         let mut buffer = vec![0; 256 * KIB];
         (0..16).for_each(|round| send_two(&mut client, &mut server, round, &mut buffer));
@@ -216,9 +204,7 @@ fn an_end_stays_until_it_has_read_what_was_redirected_to_it() {
 #[test]
 fn a_sender_with_another_call_under_way_stays_redirected() {
     isolated(|world| {
-        let listener = listener();
-        let accelerator = world.accelerate(&[&listener]);
-        let Pair { mut client, mut server } = Pair::through(&listener);
+        let (accelerator, Pair { mut client, mut server }) = world.accelerated_pair();
         server.write_all(b"hello").unwrap();
         client.read_exact(&mut [0; 5]).unwrap();
         let mut reader = client.try_clone().unwrap();

@@ -81,9 +81,7 @@ fn a_stream_survives_that_its_loader_exits() {
 #[test]
 fn detaching_waits_until_nothing_is_redirected() {
     isolated(|world| {
-        let listener = listener();
-        let accelerator = world.accelerate(&[&listener]);
-        let Pair { mut client, server } = Pair::through(&listener);
+        let (accelerator, Pair { mut client, server }) = world.accelerated_pair();
         client.write_all(b"first").unwrap();
         assert_eq!(stats(&accelerator).redirected(), 1);
         let detaching = thread::spawn(move || accelerator.detach(DEADLINE).unwrap());
@@ -99,9 +97,7 @@ fn detaching_waits_until_nothing_is_redirected() {
 #[test]
 fn detaching_does_not_wait_longer_than_it_is_told() {
     isolated(|world| {
-        let listener = listener();
-        let accelerator = world.accelerate(&[&listener]);
-        let Pair { mut client, mut server } = Pair::through(&listener);
+        let (accelerator, Pair { mut client, mut server }) = world.accelerated_pair();
         client.write_all(b"silent").unwrap();
         assert_eq!(accelerator.detach(Duration::ZERO).unwrap().redirected(), 1);
         let mut text = [0; 6];

@@ -24,9 +24,7 @@ fn the_kernel_is_not_asked_to_encrypt_what_is_redirected() {
 #[test]
 fn a_sender_that_lends_its_pages_is_tcp() {
     isolated(|world| {
-        let listener = listener();
-        let accelerator = world.accelerate(&[&listener]);
-        let Pair { mut client, mut server } = Pair::through(&listener);
+        let (accelerator, Pair { mut client, mut server }) = world.accelerated_pair();
         client.write_all(b"A").unwrap();
         // SO_ZEROCOPY.
         perl(&client, "setsockopt(S, 1, 60, pack('i', 1)) or die $!");
@@ -42,9 +40,7 @@ fn a_sender_that_lends_its_pages_is_tcp() {
 #[test]
 fn other_options_are_set_as_ever() {
     isolated(|world| {
-        let listener = listener();
-        let _accelerator = world.accelerate(&[&listener]);
-        let Pair { client, .. } = Pair::through(&listener);
+        let (_accelerator, Pair { client, .. }) = world.accelerated_pair();
         client.set_nodelay(false).unwrap();
         assert!(!client.nodelay().unwrap());
         client.set_ttl(33).unwrap();

@@ -13,7 +13,7 @@ use rustix::net::{
 };
 use sockaccel_bpf::Counter;
 
-use crate::harness::{Pair, count, isolated, listener, perl, until};
+use crate::harness::{Pair, count, isolated, perl, until};
 
 /// Threads, and how many bytes each of them sends: its name in two bits, and where in its stream they are.
 const THREADS: u8 = 4;
@@ -42,9 +42,7 @@ fn take(from: &UnixStream) -> TcpStream {
 #[test]
 fn a_connection_that_is_handed_on_loses_nothing_on_the_way() {
     isolated(|world| {
-        let listener = listener();
-        let accelerator = world.accelerate(&[&listener]);
-        let Pair { mut client, server } = Pair::through(&listener);
+        let (accelerator, Pair { mut client, server }) = world.accelerated_pair();
         let (giver, taker) = UnixStream::pair().unwrap();
         client.write_all(b"before, ").unwrap();
         pass(server, &giver);
@@ -64,9 +62,7 @@ fn a_connection_that_is_handed_on_loses_nothing_on_the_way() {
 #[test]
 fn two_processes_send_on_one_connection_in_order() {
     isolated(|world| {
-        let listener = listener();
-        let accelerator = world.accelerate(&[&listener]);
-        let Pair { mut client, mut server } = Pair::through(&listener);
+        let (accelerator, Pair { mut client, mut server }) = world.accelerated_pair();
         client.write_all(b"parent, ").unwrap();
         perl(&client, "syswrite(S, 'child, ') or die $!");
         client.write_all(b"parent").unwrap();
@@ -81,9 +77,7 @@ fn two_processes_send_on_one_connection_in_order() {
 #[test]
 fn what_several_threads_send_stays_in_each_ones_order_while_the_switch_is_turned() {
     isolated(|world| {
-        let listener = listener();
-        let mut accelerator = world.accelerate(&[&listener]);
-        let Pair { client, mut server } = Pair::through(&listener);
+        let (mut accelerator, Pair { client, mut server }) = world.accelerated_pair();
         let senders: Vec<_> = (0..THREADS)
             .map(|name| {
                 let mut client = client.try_clone().unwrap();

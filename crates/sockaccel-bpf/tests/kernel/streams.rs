@@ -76,9 +76,7 @@ fn gigabytes_both_ways_arrive_as_they_were_sent() {
 #[test]
 fn small_messages_do_not_touch_tcp() {
     isolated(|world| {
-        let listener = listener();
-        let accelerator = world.accelerate(&[&listener]);
-        let Pair { mut client, mut server } = Pair::through(&listener);
+        let (accelerator, Pair { mut client, mut server }) = world.accelerated_pair();
         let mut buffer = [0; 100];
         for position in 0..1000 {
             client.write_all(&pattern(position, 100)).unwrap();
@@ -122,9 +120,7 @@ fn a_receiver_that_does_not_read_is_given_no_more_than_the_bound_and_then_stops_
 #[test]
 fn a_receiver_that_sends_but_does_not_read_is_bounded_too() {
     isolated(|world| {
-        let listener = listener();
-        let accelerator = world.accelerate(&[&listener]);
-        let Pair { mut client, mut server } = Pair::through(&listener);
+        let (accelerator, Pair { mut client, mut server }) = world.accelerated_pair();
         client.set_nonblocking(true).unwrap();
         let mut taken = 0;
         while let Ok(written) = client.write(&pattern(taken, 10_000)) {
@@ -141,9 +137,7 @@ fn a_receiver_that_sends_but_does_not_read_is_bounded_too() {
 #[test]
 fn a_slow_reader_gets_everything_while_its_sender_waits() {
     isolated(|world| {
-        let listener = listener();
-        let accelerator = world.accelerate(&[&listener]);
-        let Pair { client, mut server } = Pair::through(&listener);
+        let (accelerator, Pair { client, mut server }) = world.accelerated_pair();
         let total = 24 * MIB;
         let sender = send(client, total, 100_000);
         until("the sender has been stopped", || count(&accelerator, Counter::DemotedUnread) == 1);
@@ -191,9 +185,7 @@ fn receive_text(stream: &mut TcpStream) -> String {
 #[test]
 fn peeking_takes_nothing() {
     isolated(|world| {
-        let listener = listener();
-        let accelerator = world.accelerate(&[&listener]);
-        let Pair { mut client, mut server } = Pair::through(&listener);
+        let (accelerator, Pair { mut client, mut server }) = world.accelerated_pair();
         client.write_all(b"look").unwrap();
         let mut buffer = [0; 4];
         for _ in 0..3 {
@@ -209,10 +201,7 @@ fn peeking_takes_nothing() {
 #[test]
 fn a_file_is_sent_without_being_read() {
     isolated(|world| {
-        let listener = listener();
-        world.accelerate(&[&listener]);
-        let accelerator = world.accelerate(&[&listener]);
-        let Pair { mut client, server } = Pair::through(&listener);
+        let (accelerator, Pair { mut client, server }) = world.accelerated_pair();
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&pattern(0, 3_000_000)).unwrap();
         file.rewind().unwrap();
@@ -265,9 +254,7 @@ fn an_asynchronous_runtime_misses_no_wakeup() {
 #[test]
 fn a_connection_goes_on_in_another_process() {
     isolated(|world| {
-        let listener = listener();
-        let accelerator = world.accelerate(&[&listener]);
-        let Pair { mut client, server } = Pair::through(&listener);
+        let (accelerator, Pair { mut client, server }) = world.accelerated_pair();
         client.write_all(b"before ").unwrap();
         let mut cat = Command::new("cat")
             .stdin(Stdio::from(std::os::fd::OwnedFd::from(server.try_clone().unwrap())))
@@ -287,9 +274,7 @@ fn a_connection_goes_on_in_another_process() {
 #[test]
 fn a_peer_that_resets_is_noticed() {
     isolated(|world| {
-        let listener = listener();
-        let _accelerator = world.accelerate(&[&listener]);
-        let Pair { mut client, server } = Pair::through(&listener);
+        let (_accelerator, Pair { mut client, server }) = world.accelerated_pair();
         client.write_all(b"unread").unwrap();
         let socket = socket2::Socket::from(server);
         socket.set_linger(Some(Duration::ZERO)).unwrap();

@@ -71,7 +71,13 @@ impl World {
         self.accelerate_with(Options { ports: ports(listeners), ..Options::default() })
     }
 
-    /// The same, with options of the test's.
+    /// An accelerated connection.
+    pub(crate) fn accelerated_pair(&self) -> (Accelerator, Pair) {
+        let listener = listener();
+        (self.accelerate(&[&listener]), Pair::through(&listener))
+    }
+
+    /// Accelerates as a test wants it.
     pub(crate) fn accelerate_with(&self, options: Options) -> Accelerator {
         Accelerator::attach(&self.cgroup, &options).unwrap()
     }
