@@ -75,6 +75,10 @@ struct sock {
 	void *sk_user_data; /* struct sk_psock *, with flags in its lowest bits */
 } __attribute__((preserve_access_index));
 
+struct tcp_sock {
+	__u32 write_seq;
+} __attribute__((preserve_access_index));
+
 struct list_head {
 	struct list_head *next;
 } __attribute__((preserve_access_index));
@@ -162,8 +166,9 @@ static __always_inline void count(__u32 counter, __u64 more)
 {
 	__u64 *value = bpf_map_lookup_elem(&STATS, &counter);
 
+	/* A program that is called in an interrupt may come in between. */
 	if (value)
-		*value += more;
+		__sync_fetch_and_add(value, more);
 }
 
 static __always_inline struct config *configuration(void)
@@ -212,6 +217,15 @@ static __always_inline struct sk_psock *psock_of(const struct connection *connec
 
 	bpf_core_read(&user_data, sizeof(user_data), &sock->sk_user_data);
 	return (struct sk_psock *)((__u64)user_data & ~SK_USER_DATA_FLAGS);
+}
+
+/* Whether a system call at a socket has its lock. */
+static __always_inline bool is_locked(__u64 sock)
+{
+	int owned = 0;
+
+	bpf_core_read(&owned, sizeof(owned), &((struct sock *)sock)->sk_lock.owned);
+	return owned;
 }
 
 /* ---- messages ---- */
@@ -281,16 +295,6 @@ static __always_inline bool is_full(const struct connection *connection, const s
 	return (__u64)unread + size > bound;
 }
 
-/* Whether a system call at the receiver has its lock. */
-static __always_inline bool is_locked(const struct connection *connection)
-{
-	const struct sock *sock = (struct sock *)connection->peer_sock;
-	int owned = 0;
-
-	bpf_core_read(&owned, sizeof(owned), &sock->sk_lock.owned);
-	return owned;
-}
-
 /* Counts a message as bulk or against it, while so much before it is unread. */
 static __always_inline void weigh(struct connection *connection, __u32 before, __u32 size)
 {
@@ -298,7 +302,7 @@ static __always_inline void weigh(struct connection *connection, __u32 before, _
 
 	if (size < LARGE)
 		return;
-	if (before && (size >= HUGE || is_locked(connection)))
+	if (before && (size >= HUGE || is_locked(connection->peer_sock)))
 		connection->bulk += size;
 	else
 		connection->bulk -= connection->bulk < relief ? connection->bulk : relief;
@@ -427,13 +431,23 @@ static __always_inline void unhook(struct bpf_sock_ops *ops, const struct connec
 	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags & ~(hooks & ~connection->others_hooks));
 }
 
+/* Whether there is anything to send: the kernel asks for the length of options when its small queues run empty, too. */
+static __always_inline bool has_to_send(struct bpf_sock_ops *ops, const struct connection *connection)
+{
+	const struct tcp_sock *sock = (struct tcp_sock *)connection->sock;
+	__u32 write_seq = 0;
+
+	bpf_core_read(&write_seq, sizeof(write_seq), &sock->write_seq);
+	return write_seq != ops->snd_nxt || is_locked(connection->sock);
+}
+
 /*
  * The kernel is about to put data of a system call into a TCP segment. The program for messages has let it pass,
  * or has never seen it: a send() that waited for the connection is TCP's.
  */
 static __always_inline void sends_by_tcp(struct bpf_sock_ops *ops, struct connection *connection)
 {
-	if (!may_send(ops->state))
+	if (!may_send(ops->state) || !has_to_send(ops, connection))
 		return;
 	if (connection->direction <= REDIRECTED)
 		demote(connection, DEMOTED_BYPASSED);

@@ -10,6 +10,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::harness::{
     DEADLINE, Pair, count, isolated, listener, move_to, pattern, perl, ports, stats, subgroup, until,
+    until_counted,
 };
 
 const TCP: i32 = 6;
@@ -148,7 +149,7 @@ fn ten_thousand_connections_leave_nothing_behind() {
             // The server closes first, so that clients' ports are not used up by waiting ones.
             drop(pair.server);
         }
-        until("all are closed", || stats(&accelerator).sockets() == 0);
+        until_counted(&accelerator, "all are closed", |stats| stats.sockets() == 0);
         assert_eq!(count(&accelerator, Counter::SocketsTracked), 20_000);
         assert_eq!((directions(&accelerator), stats(&accelerator).redirected()), ((20_000, 0), 0));
     });
@@ -165,7 +166,7 @@ fn beyond_the_greatest_number_of_sockets_there_is_tcp() {
         assert_eq!(count(&accelerator, Counter::SocketsTracked), 4);
         assert_eq!(count(&accelerator, Counter::SocketsOver), 8);
         drop(pairs);
-        until("there is room again", || stats(&accelerator).sockets() == 0);
+        until_counted(&accelerator, "there is room again", |stats| stats.sockets() == 0);
         exchange(&mut Pair::through(&listener));
         assert_eq!(directions(&accelerator), (6, 0));
     });
@@ -184,7 +185,9 @@ fn a_socket_whose_peer_is_out_of_reach_is_released() {
         let mut pair = Pair::through(&listener);
         assert_eq!(stats(&accelerator).sockets(), 1);
         exchange(&mut pair);
-        until("the socket is released", || count(&accelerator, Counter::SocketsEvicted) == 1);
+        until_counted(&accelerator, "the socket is released", |stats| {
+            stats.get(Counter::SocketsEvicted) == 1
+        });
         exchange(&mut pair);
         assert_eq!((stats(&accelerator).sockets(), directions(&accelerator)), (0, (0, 1)));
     });
@@ -210,7 +213,9 @@ fn a_sender_that_went_back_to_tcp_is_released_unless_it_receives() {
                 writer.shutdown(Shutdown::Write).unwrap();
             });
             let demoted = if answers { 1 } else { 2 };
-            until("it has gone back", || count(&accelerator, Counter::DemotedUnread) == demoted);
+            until_counted(&accelerator, "it has gone back", |stats| {
+                stats.get(Counter::DemotedUnread) == demoted
+            });
             let mut received = Vec::new();
             server.read_to_end(&mut received).unwrap();
             assert!(received == sent);
@@ -222,7 +227,9 @@ fn a_sender_that_went_back_to_tcp_is_released_unless_it_receives() {
                 client.read_exact(&mut text).unwrap();
                 assert_eq!(&text, b"hello");
             } else {
-                until("the sender is released", || count(&accelerator, Counter::SocketsEvicted) == 1);
+                until_counted(&accelerator, "the sender is released", |stats| {
+                    stats.get(Counter::SocketsEvicted) == 1
+                });
                 server.write_all(b"late").unwrap();
                 let mut text = [0; 4];
                 client.read_exact(&mut text).unwrap();

@@ -131,6 +131,15 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Waits until the counters say so.
+pub(crate) fn until_counted(accelerator: &Accelerator, what: &str, is_so: impl Fn(&Stats) -> bool) {
+    let end = Instant::now() + DEADLINE;
+    while !is_so(&stats(accelerator)) {
+        assert!(Instant::now() < end, "{what}: not within {DEADLINE:?}, {:?}", stats(accelerator));
+        thread::sleep(PAUSE);
+    }
+}
+
 /// Bytes of a stream from a position on. They repeat after a prime number, so what is moved is noticed.
 pub(crate) fn pattern(position: u64, length: usize) -> Vec<u8> {
     const PERIOD: usize = 1_000_003;
