@@ -58,7 +58,7 @@
 #define SELDOM 16
 #define BULK (256 << 10)
 
-#define HOOKS (BPF_SOCK_OPS_RTT_CB_FLAG | BPF_SOCK_OPS_STATE_CB_FLAG | BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG)
+#define HOOKS (BPF_SOCK_OPS_RTT_CB_FLAG | BPF_SOCK_OPS_STATE_CB_FLAG)
 
 /* Of the kernel's own types just what is read here; where it lies is settled when the programs are loaded. */
 struct sock {
@@ -76,7 +76,7 @@ struct sock {
 } __attribute__((preserve_access_index));
 
 struct tcp_sock {
-	__u32 write_seq;
+	__u32 write_seq; /* where the next byte from a system call goes */
 } __attribute__((preserve_access_index));
 
 struct list_head {
@@ -242,6 +242,19 @@ static __always_inline bool is_alone(const struct connection *connection)
 	return references == 2;
 }
 
+/*
+ * Whether something was sent past this program: a send() that waited for the connection is TCP's. What is redirected
+ * has no sequence numbers.
+ */
+static __always_inline bool is_bypassed(const struct connection *connection)
+{
+	const struct tcp_sock *sock = (struct tcp_sock *)connection->sock;
+	__u32 write_seq = 0;
+
+	bpf_core_read(&write_seq, sizeof(write_seq), &sock->write_seq);
+	return write_seq != connection->own.snd_nxt;
+}
+
 /* Tells the receiver of a direction that is TCP that it has got all that it will get. */
 static __always_inline void settle(struct connection *connection, struct peer *peer)
 {
@@ -355,6 +368,8 @@ int sockaccel_message(struct sk_msg_md *message)
 		count(connection->direction == REDIRECTED ? DIRECTIONS_ENDED : DIRECTIONS_MISSED, 1);
 		connection->direction = TCP;
 	}
+	if (connection->direction <= REDIRECTED && is_bypassed(connection))
+		demote(connection, DEMOTED_BYPASSED);
 	if (connection->direction != TCP)
 		peer = bpf_map_lookup_elem(&PEERS, &connection->peer);
 	if (connection->direction == UNDECIDED)
@@ -426,34 +441,6 @@ static __always_inline void established(struct bpf_sock_ops *ops, struct bpf_soc
 	count(SOCKETS_TRACKED, 1);
 }
 
-static __always_inline void unhook(struct bpf_sock_ops *ops, const struct connection *connection, __u32 hooks)
-{
-	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags & ~(hooks & ~connection->others_hooks));
-}
-
-/* Whether there is anything to send: the kernel asks for the length of options when its small queues run empty, too. */
-static __always_inline bool has_to_send(struct bpf_sock_ops *ops, const struct connection *connection)
-{
-	const struct tcp_sock *sock = (struct tcp_sock *)connection->sock;
-	__u32 write_seq = 0;
-
-	bpf_core_read(&write_seq, sizeof(write_seq), &sock->write_seq);
-	return write_seq != ops->snd_nxt || is_locked(connection->sock);
-}
-
-/*
- * The kernel is about to put data of a system call into a TCP segment. The program for messages has let it pass,
- * or has never seen it: a send() that waited for the connection is TCP's.
- */
-static __always_inline void sends_by_tcp(struct bpf_sock_ops *ops, struct connection *connection)
-{
-	if (!may_send(ops->state) || !has_to_send(ops, connection))
-		return;
-	if (connection->direction <= REDIRECTED)
-		demote(connection, DEMOTED_BYPASSED);
-	unhook(ops, connection, BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG);
-}
-
 /* Whether everything that has been redirected to a socket has been read. */
 static __always_inline bool has_read_all(const struct connection *connection)
 {
@@ -481,7 +468,7 @@ static __always_inline void acknowledged(struct bpf_sock_ops *ops, struct bpf_so
 		return;
 	bpf_map_delete_elem(&SOCKETS, &connection->own);
 	bpf_map_delete_elem(&PEERS, &connection->own);
-	unhook(ops, connection, HOOKS);
+	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags & ~(HOOKS & ~connection->others_hooks));
 	bpf_sk_storage_delete(&CONNECTIONS, sock);
 	count(SOCKETS_EVICTED, 1);
 }
@@ -516,9 +503,7 @@ int sockaccel_connection(struct bpf_sock_ops *ops)
 	connection = bpf_sk_storage_get(&CONNECTIONS, sock, 0, 0);
 	if (!connection)
 		return 1;
-	if (ops->op == BPF_SOCK_OPS_HDR_OPT_LEN_CB && ops->args[0] == BPF_WRITE_HDR_TCP_CURRENT_MSS)
-		sends_by_tcp(ops, connection);
-	else if (ops->op == BPF_SOCK_OPS_RTT_CB)
+	if (ops->op == BPF_SOCK_OPS_RTT_CB)
 		acknowledged(ops, sock, connection);
 	else if (ops->op == BPF_SOCK_OPS_STATE_CB && ops->args[1] == BPF_TCP_CLOSE)
 		closed(connection);
