@@ -10,8 +10,9 @@
  * or it is TCP for good. A receiver takes redirected bytes before TCP's, so a direction may go from redirection to
  * TCP at any time and stays in order, but must never go back.
  *
- *	undecided --peer found--> redirected --receiver does not read, failure, switched off, peer is leaving--> TCP
- *	undecided --no peer, bytes sent past the program----------------------------------------------------> TCP
+ *	undecided --peer found--> redirected --receiver does not read, failure, bulk, switched off, peer is leaving--> TCP
+ *	undecided --no peer------------------------------------------------------------------------------------> TCP
+ *	either --bytes sent past the program-------------------------------------------------------------------> TCP
  *
  * LEAVING. TCP is slower for a socket in the map, so an end whose own direction is TCP leaves it, and one that sends
  * bulk wants to, since TCP is better at that. But redirected bytes that it has not read would be lost. So it first
@@ -116,7 +117,7 @@ struct connection {
 	__u32 others_hooks; /* callbacks that somebody else had asked for before */
 	__u64 sock; /* the socket itself, as of struct peer */
 	__u64 peer_sock;
-	__u64 bulk; /* bytes that would have gone better by TCP, less the SELDOMth part of others */
+	__u64 bulk; /* bytes that would have gone better by TCP, less the SELDOMth part of other LARGE messages */
 };
 
 struct {
@@ -219,15 +220,6 @@ static __always_inline struct sk_psock *psock_of(const struct connection *connec
 	return (struct sk_psock *)((__u64)user_data & ~SK_USER_DATA_FLAGS);
 }
 
-/* Whether a system call at a socket has its lock. */
-static __always_inline bool is_locked(__u64 sock)
-{
-	int owned = 0;
-
-	bpf_core_read(&owned, sizeof(owned), &((struct sock *)sock)->sk_lock.owned);
-	return owned;
-}
-
 /* ---- messages ---- */
 
 /*
@@ -244,7 +236,7 @@ static __always_inline bool is_alone(const struct connection *connection)
 
 /*
  * Whether something was sent past this program: a send() that waited for the connection is TCP's. What is redirected
- * has no sequence numbers.
+ * has no sequence numbers; the end of a stream has one, so this is asked of a socket that may send.
  */
 static __always_inline bool is_bypassed(const struct connection *connection)
 {
@@ -308,6 +300,16 @@ static __always_inline bool is_full(const struct connection *connection, const s
 	return (__u64)unread + size > bound;
 }
 
+/* Whether a system call at the receiver has its lock. */
+static __always_inline bool is_locked(const struct connection *connection)
+{
+	const struct sock *sock = (struct sock *)connection->peer_sock;
+	int owned = 0;
+
+	bpf_core_read(&owned, sizeof(owned), &sock->sk_lock.owned);
+	return owned;
+}
+
 /* Counts a message as bulk or against it, while so much before it is unread. */
 static __always_inline void weigh(struct connection *connection, __u32 before, __u32 size)
 {
@@ -315,7 +317,7 @@ static __always_inline void weigh(struct connection *connection, __u32 before, _
 
 	if (size < LARGE)
 		return;
-	if (before && (size >= HUGE || is_locked(connection->peer_sock)))
+	if (before && (size >= HUGE || is_locked(connection)))
 		connection->bulk += size;
 	else
 		connection->bulk -= connection->bulk < relief ? connection->bulk : relief;

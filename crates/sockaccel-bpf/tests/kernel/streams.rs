@@ -9,7 +9,7 @@ use std::time::Duration;
 use sockaccel_bpf::{Accelerator, Counter, Options};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::harness::{Pair, count, isolated, listener, pattern, ports, stats, until};
+use crate::harness::{Pair, count, isolated, listener, pattern, ports, stats, until, until_counted};
 
 const MIB: u64 = 1 << 20;
 
@@ -140,7 +140,9 @@ fn a_slow_reader_gets_everything_while_its_sender_waits() {
         let (accelerator, Pair { client, mut server }) = world.accelerated_pair();
         let total = 24 * MIB;
         let sender = send(client, total, 100_000);
-        until("the sender has been stopped", || count(&accelerator, Counter::DemotedUnread) == 1);
+        until_counted(&accelerator, "the sender has been stopped", |stats| {
+            stats.get(Counter::DemotedUnread) == 1
+        });
         let mut first = vec![0; 100_000];
         server.read_exact(&mut first).unwrap();
         assert!(first == pattern(0, first.len()));

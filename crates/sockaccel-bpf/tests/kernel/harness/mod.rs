@@ -123,19 +123,19 @@ pub(crate) fn stats(accelerator: &Accelerator) -> Stats {
 }
 
 /// Waits until something is so.
-pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + DEADLINE;
-    while !is_so() {
-        assert!(Instant::now() < end, "{what}: not within {DEADLINE:?}");
-        thread::sleep(PAUSE);
-    }
+pub(crate) fn until(what: &str, is_so: impl FnMut() -> bool) {
+    wait(is_so, || what.to_owned());
 }
 
 /// Waits until the counters say so.
 pub(crate) fn until_counted(accelerator: &Accelerator, what: &str, is_so: impl Fn(&Stats) -> bool) {
+    wait(|| is_so(&stats(accelerator)), || format!("{what}, {:?}", stats(accelerator)));
+}
+
+fn wait(mut is_so: impl FnMut() -> bool, what: impl Fn() -> String) {
     let end = Instant::now() + DEADLINE;
-    while !is_so(&stats(accelerator)) {
-        assert!(Instant::now() < end, "{what}: not within {DEADLINE:?}, {:?}", stats(accelerator));
+    while !is_so() {
+        assert!(Instant::now() < end, "not within {DEADLINE:?}: {}", what());
         thread::sleep(PAUSE);
     }
 }
